@@ -1,0 +1,53 @@
+"""Simulated micrographs with known particles: the whole workflow without any download.
+
+    python launch.py --config=configs/phantom.py
+
+Made for two CPU cores. The report holds the scores against the simulated truth.
+"""
+
+from semjax import settings, variants
+
+
+def get_config(variant=""):
+    """Settings for simulated micrographs, small enough for two CPU cores."""
+    config = settings.get_config()
+    config.name = "phantom"
+    config.variant = variants.check_name(variant)
+
+    config.data.source = "phantom"
+    config.data.phantom_images = 12
+    config.data.phantom_px = (384, 384)
+    config.data.phantom_pixel_size_nm = 5.0
+
+    config.shapes.generator_width = 32
+    config.shapes.critic_width = 8
+    config.shapes.steps = 400
+    config.shapes.batch_size = 32
+    config.shapes.n_outlines = 500
+
+    config.masks.n_masks = 500
+    config.masks.tile_px = (128, 128)
+    config.masks.noise_frequency = 2.0
+
+    config.translate.tile_px = (128, 128)
+    config.translate.generator_width = 12
+    config.translate.generator_downs = 2
+    config.translate.generator_blocks = 4
+    config.translate.discriminator = "v100"
+    config.translate.discriminator_width = 24
+    config.translate.steps = 500
+    config.translate.batch_size = 2
+    config.translate.ema_decay = 0.99
+
+    config.segment.filters = 6
+    config.segment.tile_px = (128, 128)
+    config.segment.steps = 400
+    config.segment.halve_every = 150
+
+    config.classify.filters = 4
+    config.classify.tile_px = (128, 128)
+    config.classify.steps = 100
+    config.classify.halve_every = 50
+
+    config.measure.tile_px = (384, 384)
+    return config

@@ -1,0 +1,8 @@
+"""Runs the workflow: `python launch.py --config=configs/tio2.py`. See `--help`."""
+
+import sys
+
+from semjax.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

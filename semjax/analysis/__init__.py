@@ -1,0 +1,1 @@
+"""From predictions to particles and numbers, in NumPy: two-dimensional arrays without channels."""

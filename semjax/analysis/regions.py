@@ -1,0 +1,121 @@
+"""Sizes, shapes and brightness of the particles of a label image, as a table."""
+
+import numpy as np
+import pandas as pd
+
+from semjax.analysis import feret
+
+
+def perimeters(labels: np.ndarray) -> np.ndarray:
+    """Perimeter of every particle in pixels, float64 (N,), by Crofton's formula in four directions.
+
+    Along rows, columns and both diagonals, the borders crossed are counted; the perimeter is pi / 8
+    times their sum, each weighted by the distance of the lines it was found on. What touches the
+    image's border is closed there. On discs from 6 px radius and on ellipses, the mean bias is below
+    0.5 %, on squares of random rotation 1 to 3 %.
+
+    Source: Legland, Kieu and Devaux, Image Analysis and Stereology 26 (2007) 83.
+    """
+    padded = np.pad(labels, 1)
+    size = int(labels.max(initial=0)) + 1
+    total = np.zeros(size)
+    for a, b, spacing in (
+        (padded[1:], padded[:-1], 1.0),
+        (padded[:, 1:], padded[:, :-1], 1.0),
+        (padded[1:, 1:], padded[:-1, :-1], 0.5**0.5),
+        (padded[1:, :-1], padded[:-1, 1:], 0.5**0.5),
+    ):
+        crossed = a != b
+        for side in (a, b):
+            total += spacing * np.bincount(side[crossed], minlength=size)
+    return np.pi / 8 * total[1:]
+
+
+def _moments(labels: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Centroid and central second moments of labels 1..N: row, column, rr, rc, cc, (N,) each."""
+    row, column = np.nonzero(labels)
+    label = labels[row, column]
+
+    def average(weights: np.ndarray) -> np.ndarray:
+        total = np.bincount(label, weights, minlength=area.size + 1)[1:]
+        return np.divide(total, area, out=np.full(area.size, np.nan), where=area > 0)
+
+    mean_row, mean_column = average(row), average(column)
+    r, c = row - mean_row[label - 1], column - mean_column[label - 1]
+    # A pixel is a square, not a point: its own moment is 1/12.
+    return mean_row, mean_column, average(r * r) + 1 / 12, average(r * c), average(c * c) + 1 / 12
+
+
+def measure(
+    labels: np.ndarray, image: np.ndarray | None = None, *, pixel_size_nm: float | None = None
+) -> pd.DataFrame:
+    """Measures every particle; touching ones are measured each on its own.
+
+    Args:
+        labels: (h, w), 0 background, 1..N; numbers without pixels are left out.
+        image: (h, w) for the mean brightness, in any unit.
+        pixel_size_nm: side of a pixel; without it, lengths stay in pixels.
+
+    Returns:
+        One row a particle. `u` below is nm or px. Names are ImageJ's where it has them.
+
+        - `label`; `row`, `col`: centroid in pixels, centres of pixels at whole numbers;
+        - `border`: the particle touches the image's border, so its sizes are lower bounds;
+        - `area_px`: number of pixels, and with a pixel size `area_nm2`;
+        - `min_feret_u`, `max_feret_u`: on the contour of least bias (see `feret.measure`);
+        - `min_feret_corners_u`, `max_feret_corners_u`: on the pixels' corners, as ImageJ;
+        - `equivalent_circular_diameter_u`: 2 sqrt(area / pi);
+        - `perimeter_u`: see `perimeters`;
+        - `aspect_ratio`: of the axes of the ellipse of equal second moments, at least 1;
+        - `solidity`: area / area of the convex hull of the pixels' corners, in (0, 1];
+        - `circularity`: 4 pi area / perimeter^2; 1 for a disc, up to 1.3 for a few pixels, because
+          it is not cut at 1;
+        - `orientation_deg`: of the ellipse's long axis, counter-clockwise from the row direction (to
+          the right) as seen in the image, in [0, 180);
+        - `mean_intensity`: mean of `image` inside, if given.
+
+    Raises:
+        ValueError: for arrays that are not of one two-dimensional shape, or a pixel size that is
+            not positive.
+    """
+    if labels.ndim != 2 or (image is not None and image.shape != labels.shape):
+        shapes = labels.shape if image is None else (labels.shape, image.shape)
+        raise ValueError(f"labels and image must have one two-dimensional shape, got {shapes}")
+    if pixel_size_nm is not None and not (0 < pixel_size_nm < np.inf):
+        raise ValueError(f"pixel_size_nm must be positive, or None if unknown, got {pixel_size_nm}")
+    labels = labels.astype(np.int64)
+    area = np.bincount(labels.ravel(), minlength=1)[1:]
+    row, column, rr, rc, cc = _moments(labels, area)
+    spread = np.hypot(rr - cc, 2 * rc)
+    edge = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
+    inner = feret.measure(labels)
+    corners = feret.measure(labels, contour="corners")
+    perimeter = perimeters(labels)
+    u, scale = ("px", 1.0) if pixel_size_nm is None else ("nm", float(pixel_size_nm))
+    columns = {
+        "label": np.arange(1, area.size + 1),
+        "row": row,
+        "col": column,
+        "border": np.bincount(edge, minlength=area.size + 1)[1:] > 0,
+        "area_px": area,
+    }
+    if pixel_size_nm is not None:
+        columns["area_nm2"] = area * scale**2
+    present = area > 0  # numbers without pixels have no ratios; their rows are left out below
+    columns |= {
+        f"min_feret_{u}": scale * inner.min_feret,
+        f"max_feret_{u}": scale * inner.max_feret,
+        f"min_feret_corners_{u}": scale * corners.min_feret,
+        f"max_feret_corners_{u}": scale * corners.max_feret,
+        f"equivalent_circular_diameter_{u}": scale * 2 * np.sqrt(area / np.pi),
+        f"perimeter_{u}": scale * perimeter,
+        "aspect_ratio": np.sqrt((rr + cc + spread) / (rr + cc - spread)),
+        "solidity": area / corners.hull_area,
+        "circularity": 4 * np.pi * area / np.where(present, perimeter, 1.0) ** 2,
+        "orientation_deg": np.rad2deg(np.arctan2(-2 * rc, cc - rr) / 2) % 180.0,
+    }
+    if image is not None:
+        weights = np.asarray(image, np.float64).ravel()
+        total = np.bincount(labels.ravel(), weights, minlength=area.size + 1)[1:]
+        columns["mean_intensity"] = total / np.where(present, area, 1)
+    return pd.DataFrame(columns)[present].reset_index(drop=True)

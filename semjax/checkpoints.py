@@ -1,0 +1,119 @@
+"""Checkpoints of a training, and model folders. The only file that speaks to Orbax."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+from orbax.checkpoint import v1 as ocp
+
+MODEL_FORMAT = 1
+
+
+class Checkpoints:
+    """The newest checkpoint of one training: its state and the position in its data."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._checkpointer = ocp.training.Checkpointer(
+            folder.resolve(),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=ocp.training.preservation_policies.LatestN(1),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint, None if there is none."""
+        newest = self._checkpointer.latest
+        return None if newest is None else newest.step
+
+    def save(self, step: int, state: Any, batches: Any) -> None:
+        """Writes state and data position; an earlier checkpoint is removed after that."""
+        if step != self.latest:
+            self._checkpointer.save_checkpointables(
+                step, {"state": state, "batches": batches}, force=True
+            )
+
+    def restore(self, step: int, state: Any, batches: Any) -> Any:
+        """Returns the state saved at `step` and moves `batches` to its position.
+
+        Args:
+            step: a step that was saved.
+            state: a state of the same structure, whose shapes and shardings are used.
+            batches: the data iterator; changed in place.
+        """
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+        )
+        loaded = self._checkpointer.load_checkpointables(
+            step, {"state": abstract, "batches": batches}
+        )
+        return loaded["state"]
+
+    def load_state(self, state: Any) -> Any:
+        """Returns the newest state alone, without its data position."""
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+        )
+        return self._checkpointer.load_checkpointables(None, {"state": abstract})["state"]
+
+    def close(self) -> None:
+        """Waits for writes and frees the folder."""
+        self._checkpointer.close()
+
+
+def save_model(folder: Path, *, variables: Any, **settings: Any) -> None:
+    """Writes a model folder: `config.json` and `variables.npz` (plain arrays, nothing to execute).
+
+    Args:
+        folder: is made; files in it are replaced whole.
+        variables: Linen variables.
+        settings: what `load_model` returns beside them; must be plain JSON values.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        name: np.asarray(value)
+        for name, value in traverse_util.flatten_dict(variables, sep="/").items()
+    }
+    partial = folder / "variables.npz.part"
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(partial, folder / "variables.npz")
+    partial = folder / "config.json.part"
+    partial.write_text(json.dumps({"format": MODEL_FORMAT, **settings}, indent=2) + "\n")
+    os.replace(partial, folder / "config.json")
+
+
+def load_model(folder: Path) -> tuple[dict, Any]:
+    """Reads a model folder.
+
+    Returns:
+        Its settings and the Linen variables as nested dicts of NumPy arrays.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+        ValueError: the folder is of a newer format than this program knows, or damaged.
+    """
+    if not (folder / "config.json").is_file() or not (folder / "variables.npz").is_file():
+        raise FileNotFoundError(
+            f"no model in {folder}: expected config.json and variables.npz there. "
+            "Run the stage that trains it, or give another folder."
+        )
+    try:
+        settings = json.loads((folder / "config.json").read_text())
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is not JSON ({error}).") from error
+    if settings.pop("format", 0) > MODEL_FORMAT:
+        raise ValueError(f"the model in {folder} was written by a newer semjax; please update.")
+    try:
+        with np.load(folder / "variables.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{folder / 'variables.npz'} is damaged ({error}).") from error
+    return settings, traverse_util.unflatten_dict(arrays, sep="/")

@@ -1,0 +1,318 @@
+"""Micrographs: read from any common file format, information bar cut, contrast stretched."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from semjax.data import metadata
+
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+
+# Rec. 709, the weights of skimage.color.rgb2gray.
+LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
+
+
+class Micrograph(NamedTuple):
+    """One micrograph.
+
+    Attributes:
+      name: file name without suffix.
+      path: the file.
+      image: (h, w) float32 in [-1, 1], contrast stretched, particles bright.
+      raw: (h, w) values as read; the information bar is cut from both.
+      pixel_size_nm: side of a pixel in nm; None if not known.
+      pixel_size_from: where the pixel size is from: "given", "Zeiss tag", ..., "unknown".
+      info_bar_px: number of rows cut at the bottom.
+    """
+
+    name: str
+    path: Path
+    image: np.ndarray
+    raw: np.ndarray
+    pixel_size_nm: float | None
+    pixel_size_from: str
+    info_bar_px: int
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Image files of a folder in natural order (2 before 10).
+
+    Hidden files and files of other types are passed over.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+      ValueError: it holds no image, or two images that differ in the suffix only.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}; give the folder that holds the images")
+    paths = [
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    ]
+    if not paths:
+        raise ValueError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
+    paths.sort(key=lambda p: (_split_digits(p.stem), p.name))
+    seen = {}
+    for path in paths:
+        if path.stem in seen:
+            raise ValueError(
+                f"{seen[path.stem].name} and {path.name} in {folder} have the same name but for "
+                "the suffix, and results are named after it; rename or move one of them"
+            )
+        seen[path.stem] = path
+    return paths
+
+
+def _split_digits(text: str) -> list[tuple[int, str]]:
+    """Splits a name into text and numbers, so that sorting takes 2 before 10."""
+    parts = re.split(r"([0-9]+)", text.lower())
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Reads one image as (h, w), values as stored.
+
+    A palette picture gives its indices: instruments colour single grey levels of the palette to
+    mark them, and the indices are the grey levels. Colour gives the luminance (float32), or the
+    channel itself if all are equal; alpha is dropped. Of several pages or channels the first is
+    read. Black on white bilevel values are turned so that white is high.
+
+    Returns:
+      (h, w) in the file's number type and native byte order; bilevel pictures as uint8 0/1.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: no image file, damaged, empty, or it holds NaN or infinite values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image file {path}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path} is no image: expected a file ending in {', '.join(SUFFIXES)}")
+    try:
+        image = _decode(path)
+    except Exception as error:  # decoders raise errors of any type for damaged files
+        raise ValueError(
+            f"cannot read image {path} ({error}); it may be damaged or of another type than its "
+            "suffix says: copy it again or save it as TIFF"
+        ) from error
+    if image.ndim == 3 and image.shape[-1] in (3, 4):
+        image = _take_luminance(image)
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(
+            f"{path} has the shape {image.shape}, expected rows and columns (and 3 or 4 colours); "
+            "save a single plane as TIFF"
+        )
+    if image.dtype == bool:
+        return image.astype(np.uint8)
+    if image.dtype.kind not in "uif":
+        raise ValueError(f"{path} holds {image.dtype} values; save it as integers or floats")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        count = int((~np.isfinite(image)).sum())
+        raise ValueError(
+            f"{path} has {count} NaN or infinite pixels; replace or crop them, or leave the image "
+            "out (data.exclude)"
+        )
+    return image.astype(image.dtype.newbyteorder("="), copy=False)
+
+
+def _decode(path: Path) -> np.ndarray:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        try:
+            return _decode_tiff(path)
+        except tifffile.TiffFileError:
+            pass  # another format under a TIFF's name: Pillow looks at the content
+        except ValueError as error:
+            # tifffile leaves some compressions (LZW) to an optional package; Pillow has its own.
+            if "imagecodecs" not in str(error):
+                raise
+    with Image.open(path) as picture:
+        if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+            picture = picture.convert("RGB")
+        image = np.asarray(picture)
+    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 2 else image
+
+
+def _decode_tiff(path: Path) -> np.ndarray:
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages.first
+        series = tif.series[0]
+        if series.ndim == 3 and series.shape[-1] in (3, 4) and page.shape == series.shape[1:]:
+            # A colour image written without saying so: every row became a page.
+            return series.asarray()
+        image = page.asarray()
+        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+            raise ValueError("the colours are CMYK")
+        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        # Python's own boolean masks say "white is zero" by default without meaning it.
+        by_default = image.dtype == bool and page.software.startswith("tifffile")
+        if white_is_zero and not by_default and image.dtype.kind in "bu":
+            image = ~image if image.dtype == bool else 2**page.bitspersample - 1 - image
+        if page.axes.startswith("S"):
+            image = np.moveaxis(image, 0, -1)
+        if image.ndim == 3 and "S" in page.axes and image.shape[-1] not in (3, 4):
+            image = image[..., 0]
+        while image.ndim > 2 and "S" not in page.axes:
+            image = image[0]
+        return image
+
+
+def _take_luminance(image: np.ndarray) -> np.ndarray:
+    colours = image[..., :3]
+    if (colours == colours[..., :1]).all():
+        return colours[..., 0]
+    return colours.astype(np.float32) @ LUMINANCE
+
+
+def find_info_bar(image: np.ndarray) -> int:
+    """Finds the instrument's information bar at the bottom of a micrograph.
+
+    A bar starts with a row of (nearly) one grey value, in the lower third, right below rows with
+    the camera's noise; nine in ten rows from there to the bottom have one ground value for most
+    of their pixels, and on this ground stands text: pixels of strong contrast in short runs. A
+    dark lower part of an image has noise, or no text. Images without any noise are never cut.
+
+    Args:
+      image: (h, w), values of any range.
+
+    Returns:
+      Number of rows from the bar's first row to the bottom of the image; 0 without a bar.
+    """
+    h = image.shape[0]
+    low, high = float(image.min()), float(image.max())
+    span = high - low
+    if h < 32 or span == 0:
+        return 0
+    # Rows far above the lower third cannot matter: the bar is compared with its neighbourhood.
+    first = h // 3
+    values = (image[first:].astype(np.float64) - low) / span
+    strong = np.abs(values - np.median(values, axis=1, keepdims=True))
+    share = (strong <= 1 / 200).mean(axis=1)  # of the row's pixels that have its ground value
+    strong = strong > 0.3
+    runs = np.abs(np.diff(values, axis=1)) > 0.3
+    flat = share >= 0.7
+    starts = np.flatnonzero(~flat[:-1] & (share[1:] >= 0.8)) + 1
+    for start in starts[starts >= 2 * h // 3 - first]:
+        height = len(share) - start
+        if height < 8:
+            break
+        above = flat[max(0, start - height) : start]
+        text = strong[start:]
+        # Edges per pixel of text: about 1 for letters, near 0 for particles and areas.
+        thin = runs[start:].sum() > 0.3 * text.sum()
+        if (
+            (share[start:] >= 0.5).mean() >= 0.9
+            and above.mean() <= 0.1
+            and 0.002 <= text.mean() <= 0.5
+            and thin
+        ):
+            return int(height)
+    return 0
+
+
+def stretch_contrast(
+    image: np.ndarray,
+    *,
+    low: float = 0.5,
+    high: float = 99.5,
+    knee: float = 0.6,
+    dark_particles: bool = False,
+) -> np.ndarray:
+    """Stretches the contrast between two percentiles, with a shoulder for the highlights.
+
+    With x = (v - v_low) / (v_high - v_low), v_low and v_high the percentiles of the image:
+
+      y = 0                                                  for x < 0
+      y = x                                                  for 0 <= x <= knee
+      y = knee + (1 - knee) (1 - exp(-(x - knee) / (1 - knee)))   for x > knee
+
+    and 2 y - 1 is returned. Value and slope are continuous at the knee, and y < 1: bright
+    agglomerates keep their structure instead of being clipped.
+
+    Args:
+      image: (h, w), finite values of any range.
+      low: percentile that becomes -1.
+      high: percentile at which a straight line (knee=1) would reach 1.
+      knee: share of the range kept linear, in [0, 1]; 1 clips at `high`.
+      dark_particles: turns the values round first, so that dark particles become bright.
+
+    Returns:
+      (h, w) float32 in [-1, 1]; -1 everywhere for a constant image. If both percentiles are
+      equal (few pixels differ), the extreme values take their place.
+
+    Raises:
+      ValueError: percentiles or knee out of range.
+    """
+    if not 0 <= low < high <= 100:
+        raise ValueError(
+            f"contrast percentiles are low={low}, high={high}; expected 0 <= low < high <= 100"
+        )
+    if not 0 <= knee <= 1:
+        raise ValueError(f"contrast knee is {knee}; expected a share in [0, 1]")
+    values = image.astype(np.float64)
+    if dark_particles:
+        values = values.max() - values
+    bottom, top = np.percentile(values, [low, high])
+    if top <= bottom:
+        bottom, top = values.min(), values.max()
+    if top <= bottom:
+        return np.full(image.shape, -1, np.float32)
+    x = np.maximum((values - bottom) / (top - bottom), 0)
+    if knee < 1:
+        y = np.where(x > knee, 1 - (1 - knee) * np.exp(-(x - knee) / (1 - knee)), x)
+    else:
+        y = np.minimum(x, 1)
+    return (2 * y - 1).astype(np.float32)
+
+
+def read_micrograph(
+    path: str | Path,
+    *,
+    pixel_size_nm: float = 0.0,
+    info_bar_px: int = -1,
+    dark_particles: bool = False,
+    low: float = 0.5,
+    high: float = 99.5,
+    knee: float = 0.6,
+) -> Micrograph:
+    """Reads a micrograph, cuts its information bar and stretches its contrast.
+
+    Args:
+      path: image file.
+      pixel_size_nm: side of a pixel; 0 takes it from the instrument's tags, if there are any.
+      info_bar_px: rows to cut at the bottom; -1 finds the bar, 0 keeps all rows.
+      dark_particles: True if the particles are darker than the ground.
+      low: percentile that becomes black, see `stretch_contrast`.
+      high: percentile at which highlights are compressed.
+      knee: share of the range kept linear.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: unreadable file, or a bar or pixel size that cannot be.
+    """
+    path = Path(path)
+    raw = read_image(path)
+    bar = find_info_bar(raw) if info_bar_px == -1 else info_bar_px
+    if not 0 <= bar < raw.shape[0]:
+        raise ValueError(
+            f"info_bar_px is {info_bar_px}, but {path} has {raw.shape[0]} rows; give the number of "
+            "rows to cut at the bottom, or -1 to find the bar"
+        )
+    raw = raw[: raw.shape[0] - bar]
+    if not (pixel_size_nm >= 0 and np.isfinite(pixel_size_nm)):
+        raise ValueError(
+            f"pixel_size_nm is {pixel_size_nm}; give nanometres, or 0 to read the file's tags"
+        )
+    size, source = None, "unknown"
+    if pixel_size_nm:
+        size, source = float(pixel_size_nm), "given"
+    elif found := metadata.pixel_size_nm(path):
+        size, source = found
+    image = stretch_contrast(raw, low=low, high=high, knee=knee, dark_particles=dark_particles)
+    return Micrograph(path.stem, path, image, raw, size, source, bar)

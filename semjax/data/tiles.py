@@ -1,0 +1,93 @@
+"""Cutting an image into overlapping tiles and joining results without seams."""
+
+import numpy as np
+
+
+def starts(size: int, tile_px: int, overlap_px: int) -> np.ndarray:
+    """First pixels of the tiles along one axis, evenly spread over the axis.
+
+    Args:
+      size: length of the axis.
+      tile_px: length of a tile.
+      overlap_px: neighbours share at least so many pixels, in [0, tile_px).
+
+    Returns:
+      (n,) int, from 0 to size - tile_px; a single 0 if the axis is not longer than a tile.
+
+    Raises:
+      ValueError: the overlap is not smaller than the tile, or a length is not positive.
+    """
+    if size < 1 or not 0 <= overlap_px < tile_px:
+        raise ValueError(
+            f"cannot tile {size} px with tiles of {tile_px} px that overlap by {overlap_px} px; "
+            "expected 0 <= overlap < tile and at least one pixel"
+        )
+    if size <= tile_px:
+        return np.zeros(1, int)
+    n = -(-(size - overlap_px) // (tile_px - overlap_px))
+    # Whole numbers, rounded down: steps never exceed tile_px - overlap_px.
+    return np.arange(n) * (size - tile_px) // (n - 1)
+
+
+def cut(
+    image: np.ndarray, tile_px: tuple[int, int], overlap_px: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts an image into tiles of one shape.
+
+    An image smaller than a tile is continued by reflection at its bottom and right.
+
+    Args:
+      image: (h, w) or (h, w, c).
+      tile_px: rows and columns of a tile.
+      overlap_px: pixels that neighbours share at least.
+
+    Returns:
+      tiles (n, rows, cols) or (n, rows, cols, c), and origins (n, 2): row, col of each.
+    """
+    rows, cols = tile_px
+    h, w = image.shape[:2]
+    margins = [(0, max(0, rows - h)), (0, max(0, cols - w))] + [(0, 0)] * (image.ndim - 2)
+    padded = np.pad(image, margins, mode="reflect")
+    grid = np.meshgrid(starts(h, rows, overlap_px), starts(w, cols, overlap_px), indexing="ij")
+    origins = np.stack(grid, axis=-1).reshape(-1, 2)
+    tiles = np.stack([padded[row : row + rows, col : col + cols] for row, col in origins])
+    return tiles, origins
+
+
+def join(
+    tiles: np.ndarray, origins: np.ndarray, shape: tuple[int, int], overlap_px: int
+) -> np.ndarray:
+    """Joins tiles as cut by `cut`.
+
+    Half of the overlap is dropped at every side inside the image, where a network saw too little
+    of the surroundings.
+
+    Args:
+      tiles: (n, rows, cols) or (n, rows, cols, k), results for the tiles.
+      origins: (n, 2) as returned by `cut`.
+      shape: rows and columns of the image.
+      overlap_px: as given to `cut`.
+
+    Returns:
+      (h, w) or (h, w, k) of the tiles' type.
+
+    Raises:
+      ValueError: the number of tiles does not fit the shape.
+    """
+    h, w = shape
+    rows, cols = tiles.shape[1:3]
+    n = len(starts(h, rows, overlap_px)) * len(starts(w, cols, overlap_px))
+    if not len(tiles) == len(origins) == n:
+        raise ValueError(
+            f"an image of {h} x {w} px has {n} tiles of {rows} x {cols} px with an overlap of "
+            f"{overlap_px} px, but {len(tiles)} tiles and {len(origins)} origins came"
+        )
+    joined = np.zeros((h, w, *tiles.shape[3:]), tiles.dtype)
+    half = overlap_px // 2
+    for tile, (row, col) in zip(tiles, origins, strict=True):
+        top = row + (half if row else 0)
+        left = col + (half if col else 0)
+        bottom = h if row + rows >= h else row + rows - half
+        right = w if col + cols >= w else col + cols - half
+        joined[top:bottom, left:right] = tile[top - row : bottom - row, left - col : right - col]
+    return joined

@@ -1,0 +1,215 @@
+"""What the user gives: micrographs, outlines and, where there are some, masks of the truth.
+
+They come from folders, from the paper's published data or from the phantom; the stages need not
+know which.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from skimage.registration import phase_cross_correlation
+
+from semjax import phantom
+from semjax.analysis import scores, split, threshold
+from semjax.data import crops, images, outlines, tio2
+from semjax.workdir import Work
+
+
+def prepare(config: ConfigDict, work: Work) -> None:
+    """Makes the phantom's files, if that is the source and they are not there yet."""
+    d = config.data
+    if d.source == "phantom" and not work.inputs.exists():
+        logging.info("simulating %d micrographs into %s", d.phantom_images, work.inputs)
+        phantom.write_inputs(
+            work.inputs,
+            seed=config.seed,
+            n_images=d.phantom_images,
+            n_outlines=d.phantom_outlines,
+            image_px=d.phantom_px,
+            pixel_size_nm=d.phantom_pixel_size_nm,
+        )
+
+
+def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
+    """All micrographs that are not left out, in natural order.
+
+    Raises:
+        FileNotFoundError: no folder or no images.
+        ValueError: an image cannot be used; the message names it.
+    """
+    d = config.data
+    if d.source == "tio2":
+        paths = tio2.fetch(list(tio2.image_paths().values()), folder=d.folder)
+    else:
+        folder = work.inputs / "images" if d.source == "phantom" else Path(d.images)
+        paths = images.list_images(folder)
+    left_out = set(d.exclude)
+    unknown = left_out - {path.stem for path in paths}
+    if unknown:
+        raise ValueError(
+            f"data.exclude names images that are not there: {', '.join(sorted(unknown))}."
+        )
+    return [
+        images.read_micrograph(
+            path,
+            pixel_size_nm=d.pixel_size_nm,
+            info_bar_px=d.info_bar_px,
+            dark_particles=d.dark_particles,
+            low=d.contrast_low,
+            high=d.contrast_high,
+            knee=d.contrast_knee,
+        )
+        for path in paths
+        if path.stem not in left_out
+    ]
+
+
+def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
+    """The user's outlines, uint8 0/1 (n, s, s)."""
+    d = config.data
+    if d.source == "tio2":
+        folder = tio2.fetch(list(tio2.outline_paths()), folder=d.folder)[0].parent
+    else:
+        folder = work.inputs / "outlines" if d.source == "phantom" else Path(d.outlines)
+    return outlines.read_outlines(folder, outline_px=config.shapes.outline_px)
+
+
+def truth(config: ConfigDict, work: Work) -> dict[str, Path]:
+    """Masks or label images of the truth by the image's name; empty if there are none."""
+    d = config.data
+    if d.source == "tio2":
+        return tio2.available(tio2.mask_paths(), folder=d.folder)
+    if d.source == "phantom":
+        folder = work.inputs / "truth"
+    elif d.truth:
+        folder = Path(d.truth)
+    else:
+        return {}
+    return {path.stem: path for path in images.list_images(folder)}
+
+
+def read_truth(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Labels of a truth file, int32 of an image's shape.
+
+    A picture with two values is a mask, whose particles are its 4-connected components; one with
+    more is a label image. Rows and columns beyond the image (an information bar) are cut.
+
+    Raises:
+        ValueError: the truth is smaller than the image.
+    """
+    picture = images.read_image(path)
+    if picture.shape[0] < shape[0] or picture.shape[1] < shape[1]:
+        raise ValueError(
+            f"{path} has {picture.shape} px, its image {shape}; expected at least the image's size."
+        )
+    picture = picture[: shape[0], : shape[1]]
+    if np.unique(picture).size <= 2:
+        return scores.label_truth(picture)
+    return picture.astype(np.int32)
+
+
+def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
+    """Labels of the manual masks that there are, by the image's name.
+
+    Args:
+        config: all settings.
+        work: the work folder.
+        shapes: (h, w) of each image by name.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    found = {name: path for name, path in truth(config, work).items() if name in shapes}
+    if not found:
+        raise FileNotFoundError(
+            "training on manual masks (segment.pairs='manual') needs masks named like the images; "
+            "give their folder as data.truth."
+        )
+    return {name: read_truth(path, shapes[name]) for name, path in found.items()}
+
+
+def tsem_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
+    """Labels made from the published TSEM pictures, in the SEM images' coordinates.
+
+    The TSEM picture's information bar is cut, it is inverted and thresholded by Otsu, touching
+    particles are split by a watershed, and the result is shifted by the published translation or,
+    where there is none, by our own phase correlation.
+
+    Raises:
+        ValueError: the data set has no TSEM pictures.
+    """
+    if config.data.source != "tio2":
+        raise ValueError("segment.pairs='tsem' needs TSEM pictures: data.source must be 'tio2'.")
+    paths = tio2.available(tio2.tsem_image_paths(), folder=config.data.folder)
+    shifts = tio2.shifts(folder=config.data.folder)
+    made = {}
+    for name in sorted(set(paths) & set(shapes)):
+        h, w = shapes[name]
+        picture = images.read_image(paths[name]).astype(np.float32)[:h, :w]
+        inverted = picture.max() - picture
+        mask = inverted > threshold.otsu(inverted)
+        labels = split.watershed(mask, min_distance_px=9)
+        if name in shifts:
+            dy, dx = shifts[name]
+        else:
+            sem = images.read_image(tio2.fetch([tio2.image_paths()[name]])[0])[:h, :w]
+            (dy, dx), _, _ = phase_cross_correlation(threshold.foreground(sem), mask)
+            dy, dx = -dy, -dx
+        made[name] = shift_labels(labels, rows=round(-dy), cols=round(-dx))
+    return made
+
+
+def shift_labels(labels: np.ndarray, *, rows: int, cols: int) -> np.ndarray:
+    """Labels moved down by `rows` and right by `cols` px; what enters is background."""
+    h, w = labels.shape
+    moved = np.zeros_like(labels)
+    moved[max(rows, 0) : h + min(rows, 0), max(cols, 0) : w + min(cols, 0)] = labels[
+        max(-rows, 0) : h + min(-rows, 0), max(-cols, 0) : w + min(-cols, 0)
+    ]
+    return moved
+
+
+def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
+    """Labels of the manual masks with a person's verdict on each particle.
+
+    Returns:
+        (labels, good) by the image's name; good is bool by label, with the background first. A
+        particle is good where most of its pixels are white in the two-class mask.
+
+    Raises:
+        ValueError: the data set has no class masks.
+    """
+    if config.data.source != "tio2":
+        raise ValueError("classify.labels='manual' needs class masks: data.source must be 'tio2'.")
+    classes = tio2.available(tio2.class_mask_paths(2), folder=config.data.folder)
+    made = {}
+    for name, labels in manual_labels(config, work, shapes).items():
+        if name not in classes:
+            continue
+        white = images.read_image(classes[name]) > 0
+        rows = min(len(white), len(labels))  # class masks stop at row 704
+        labels[rows:] = 0
+        total = np.bincount(labels.ravel())
+        share = np.bincount(labels[:rows].ravel(), weights=white[:rows].ravel()) / np.maximum(
+            total, 1
+        )
+        share[0] = 0.0
+        made[name] = (labels, share > 0.5)
+    return made
+
+
+def training_crops(
+    config: ConfigDict, pictures: list[images.Micrograph], tile_px: tuple[int, int]
+) -> crops.Crops:
+    """Tiles of the micrographs that train `translate` and whose density `masks` matches."""
+    t = config.translate
+    return crops.choose(
+        [picture.image for picture in pictures],
+        [threshold.foreground(picture.image) for picture in pictures],
+        tile_px=tile_px,
+        tiles=t.tiles,
+        foreground_range=t.foreground_range,
+        brightness_ratio=t.brightness_ratio,
+    )

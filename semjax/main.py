@@ -1,0 +1,155 @@
+"""The command line: `semjax run --config=…`, and `launch.py`, which is the same.
+
+Nothing heavy is imported before the flags are understood, so that `--help` and mistakes in a
+command are answered at once.
+"""
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from semjax import messages
+
+USAGE = """\
+Runs the workflow from micrographs and outlines to a particle size distribution.
+
+  python launch.py --config=FILE.py[:VARIANT] [options]      or      semjax run --config=…
+
+  --config=configs/phantom.py     simulated micrographs, no download, two CPU cores
+  --config=configs/tio2.py        the paper's images; variants auto, cpu, gpu, v100, v120
+  --config=configs/default.py     your own, with --config.data.images=… --config.data.outlines=…
+  --config.section.name=value     any setting; semjax/settings.py lists them all
+  --workdir=FOLDER                where everything is written; runs/<name> if left away
+  --stages=shapes,masks           only these stages; all if left away
+  --redo=segment                  made again from the start, and what depends on it after it
+  --verbosity=1                   also where an error arose
+  --help
+
+Started again with the same command, a run goes on where it ended.
+"""
+VERBS = """\
+semjax run --config=FILE.py …     runs the workflow; `semjax run --help` says more
+semjax --version
+"""
+
+
+class UsageError(Exception):
+    """A command that cannot be understood."""
+
+
+def console(argv: Sequence[str] | None = None) -> int:
+    """The installed command `semjax`: a verb, then its flags. Returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["run"]:
+        return main(argv[1:])
+    if argv == ["--version"]:
+        from semjax import __version__
+
+        print(__version__)
+        return 0
+    if not argv or argv[0] in ("help", "-h", "--help", "-help"):
+        print(VERBS, end="")
+        return 0
+    print(f"semjax: unknown verb {argv[0]!r}\n{VERBS}", end="", file=sys.stderr)
+    return 2
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the workflow as the flags say.
+
+    Args:
+        argv: the flags, without the program's name.
+
+    Returns:
+        The exit code: 0 done, 1 an error in inputs, settings or training, 2 a command that was
+        not understood, 130 interrupted.
+    """
+    if any(arg.lstrip("-") in ("help", "h", "helpfull", "helpshort") for arg in argv):
+        print(USAGE, end="")
+        return 0
+    try:
+        values = parse_flags(argv)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    messages.talk(verbose=values.verbosity >= 1)
+    try:
+        return run(values)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        # The traceback has been kept in the work folder's log.txt, if there is one already.
+        if values.verbosity >= 1:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def parse_flags(argv: Sequence[str]) -> flags.FlagValues:
+    """Reads the flags and the config file.
+
+    Raises:
+        UsageError: a flag, the config file or a value in it is wrong.
+    """
+    from ml_collections import config_flags
+
+    argv = ["semjax", *argv]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "", flag_values=values, sys_argv=argv)
+    flags.DEFINE_string("workdir", "", "", flag_values=values)
+    flags.DEFINE_list("stages", [], "", flag_values=values)
+    flags.DEFINE_list("redo", [], "", flag_values=values)
+    flags.DEFINE_integer("verbosity", 0, "", flag_values=values)
+    file = _find_config(argv)
+    if not Path(file).is_file():
+        raise UsageError(f"the config file {file!r} does not exist")
+    try:
+        rest = values(argv)[1:]
+    except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        raise UsageError(_say(error)) from error
+    if rest:
+        raise UsageError(f"not understood: {' '.join(rest)}; settings are given as --name=value")
+    return values
+
+
+def _find_config(argv: Sequence[str]) -> str:
+    """The config file named by the flags, without its variant."""
+    for flag, after in zip(argv, [*argv[1:], ""], strict=True):
+        found = re.fullmatch("--?config(?:=(.*))?", flag)
+        if found:
+            return (after if found[1] is None else found[1]).split(":", 1)[0]
+    raise UsageError(f"--config is missing\n\n{USAGE}")
+
+
+def run(values: flags.FlagValues) -> int:
+    """Hands the parsed flags to the pipeline. Returns the exit code."""
+    from ml_collections import config_flags
+
+    from semjax import pipeline
+
+    overrides = config_flags.get_override_values(values["config"])
+    workdir = values.workdir or f"runs/{values.config.name}"
+    pipeline.run(
+        values.config,
+        workdir,
+        stages=values.stages or None,
+        redo=values.redo,
+        overrides=overrides,
+    )
+    return 0
+
+
+def _say(error: BaseException) -> str:
+    """What went wrong, without the traceback that the config library puts into its messages."""
+    if isinstance(error, KeyError):  # whose text would be the message in quotes
+        return str(error.args[0])
+    if "Traceback" not in str(error):
+        return str(error)
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)

@@ -1,0 +1,206 @@
+"""Marks of the stages in a work folder: what was made, with which settings, from what.
+
+`started.json` is written before a stage runs and `done.json` after it, last and at once; a stage
+with the first alone was interrupted. Each making has an id of its own, and remembers the ids of
+the stages that it was made from: if one of those has been made again since, it is out of date.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from semjax.workdir import STAGES, Work, read_json, write_json
+
+# Settings that change neither a stage's result nor whether it may go on.
+FREE = ("log_every", "save_every")
+
+
+class Action(NamedTuple):
+    """What is to be done about a stage."""
+
+    kind: str  # skip, run, resume, again
+    reason: str  # in words, for the log
+
+
+def sources(config: ConfigDict, name: str) -> tuple[str, ...]:
+    """The stages whose artifacts a stage is made from, under these settings."""
+    pairs = () if config.segment.pairs != "synthetic" else ("masks", "filter")
+    labels = () if config.classify.labels != "synthesis" else ("masks", "filter")
+    return {
+        "shapes": (),
+        "masks": ("shapes",),
+        "translate": ("masks",),
+        "filter": ("masks", "translate"),
+        "segment": pairs,
+        "classify": (*labels, "segment"),
+        "measure": ("segment", "classify"),
+        "score": ("measure",),
+    }[name]
+
+
+def needed(config: ConfigDict, name: str = "score") -> list[str]:
+    """The stages that lead to one under these settings, it included, in order."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting.extend(sources(config, name))
+    return [name for name in STAGES if name in found]
+
+
+def settings(config: ConfigDict, name: str) -> dict[str, Any]:
+    """What a stage's result depends on, as dotted names: its section, the data and the seed."""
+    uses_truth = {
+        "segment": config.segment.pairs != "synthetic",
+        "classify": config.classify.labels != "synthesis",
+        "score": True,
+    }.get(name, False)
+    left_out = {"folder"}  # where the verified copy lies does not matter
+    if not uses_truth:
+        left_out.add("truth")
+    if name not in ("measure", "score"):
+        left_out.add("pixel_size_nm")
+    if name != "shapes":
+        left_out.add("outlines")
+    section = config.get(name, {})
+    own = {key: value for key, value in section.items() if key not in FREE}
+    found = {"seed": config.seed}
+    found |= {f"data.{key}": value for key, value in config.data.items() if key not in left_out}
+    found |= {f"{name}.{key}": value for key, value in own.items()}
+    return plain(found)
+
+
+def plan(
+    config: ConfigDict, work: Work, names: Sequence[str], redo: Sequence[str]
+) -> dict[str, Action]:
+    """Decides what to do about each stage, before anything is touched.
+
+    Args:
+        config: settings, the variant laid over them.
+        work: the work folder.
+        names: stages to run, in the order of the workflow.
+        redo: those of them to make again.
+
+    Raises:
+        ValueError: a stage was made with other settings, or one that is needed is missing.
+    """
+    actions: dict[str, Action] = {}
+    for name in names:
+        if any(s not in actions and not _done(work, s) for s in sources(config, name)):
+            before = needed(config, name)[:-1]
+            missing = [s for s in before if s not in actions and not _done(work, s)]
+            raise ValueError(
+                f"{name} needs stages that are not done in {work.path}: {', '.join(missing)}; "
+                "leave --stages away or add them"
+            )
+        actions[name] = _decide(config, work, name, name in redo, actions)
+    return actions
+
+
+def _decide(
+    config: ConfigDict, work: Work, name: str, redo: bool, actions: Mapping[str, Action]
+) -> Action:
+    done = _done(work, name)
+    mark = done or _read(work, name, "started")
+    if redo:
+        return Action("again", "made again, as asked")
+    if mark is None:
+        # What a crash left before the first mark is not to be mixed with what is made now.
+        return Action("again", "starts")
+    newer = [
+        s
+        for s in sources(config, name)
+        if (s in actions and actions[s].kind != "skip") or _id(work, s) != mark["upstream"].get(s)
+    ]
+    if newer:
+        return Action("again", f"made again, since {', '.join(newer)} was made again")
+    _compare(mark["settings"], settings(config, name), work, name, finished=bool(done))
+    if done:
+        return Action("skip", "done")
+    return Action("resume", "was interrupted, goes on")
+
+
+def _compare(
+    old: Mapping[str, Any], new: Mapping[str, Any], work: Work, name: str, *, finished: bool
+) -> None:
+    changed = [
+        f"  config.{key}: {_show(old, key)} -> {_show(new, key)}"
+        for key in sorted(old.keys() | new.keys())
+        if _show(old, key) != _show(new, key)
+    ]
+    if changed:
+        state = "was made" if finished else "was begun"
+        raise ValueError(
+            f"{name} in {work.path} {state} with other settings:\n"
+            + "\n".join(changed)
+            + f"\nPut them back, make the stage again with --redo={name}, "
+            "or give --workdir a new folder."
+        )
+
+
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "(not there)"
+
+
+def start(config: ConfigDict, work: Work, name: str) -> dict[str, Any]:
+    """Marks a stage as begun, or reads the mark of one that goes on. Returns the mark."""
+    mark = _read(work, name, "started")
+    if mark is None:
+        mark = {
+            "stage": name,
+            "id": datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f"),
+            "upstream": {s: _id(work, s) for s in sources(config, name)},
+            "settings": settings(config, name),
+            "seconds": 0.0,
+        }
+        write_json(work.stage(name) / "started.json", mark)
+    return mark
+
+
+def pause(work: Work, name: str, mark: Mapping[str, Any], *, seconds: float) -> None:
+    """Adds up the time of a stage that ends early, so that its whole time is known later."""
+    try:
+        write_json(
+            work.stage(name) / "started.json",
+            {**mark, "seconds": round(mark["seconds"] + seconds, 2)},
+        )
+    except OSError:
+        pass  # the disk is full or gone: the error that ended the stage says so
+
+
+def finish(work: Work, name: str, mark: Mapping[str, Any]) -> None:
+    """Marks a stage as done."""
+    write_json(work.stage(name) / "done.json", mark)
+    (work.stage(name) / "started.json").unlink(missing_ok=True)
+
+
+def drop(work: Work, name: str) -> None:
+    """Takes back the mark of a stage that found nothing to do."""
+    folder = work.stage(name)
+    (folder / "started.json").unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        shutil.rmtree(folder)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(value))
+
+
+def _read(work: Work, name: str, kind: str) -> dict[str, Any] | None:
+    path = work.stage(name) / f"{kind}.json"
+    return read_json(path) if path.exists() else None
+
+
+def _done(work: Work, name: str) -> dict[str, Any] | None:
+    return _read(work, name, "done")
+
+
+def _id(work: Work, name: str) -> str | None:
+    mark = _done(work, name)
+    return mark["id"] if mark else None

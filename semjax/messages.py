@@ -1,0 +1,53 @@
+"""Where messages go: the terminal, and `log.txt` in the work folder."""
+
+import logging as std_logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from absl import logging
+
+
+def talk(*, verbose: bool = False) -> None:
+    """Shows this package's messages on the terminal, and other libraries' warnings."""
+    logger = logging.get_absl_logger()
+    logging.set_verbosity(logging.DEBUG if verbose else logging.INFO)
+    for old in [h for h in logger.handlers if isinstance(h, _Terminal)]:
+        logger.removeHandler(old)
+    _attach(_Terminal(), "%H:%M:%S")
+
+
+@contextmanager
+def keep(path: Path) -> Iterator[None]:
+    """Writes the messages to a file too, and how a run ended if it failed."""
+    handler = _attach(std_logging.FileHandler(path, encoding="utf-8"), "%Y-%m-%d %H:%M:%S")
+    try:
+        yield
+    except BaseException:
+        handler.stream.write(traceback.format_exc())
+        raise
+    finally:
+        logging.get_absl_logger().removeHandler(handler)
+        handler.close()
+
+
+def _attach(handler: std_logging.Handler, time_format: str):
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", time_format))
+    handler.addFilter(_is_ours)
+    logging.get_absl_logger().addHandler(handler)
+    return handler
+
+
+def _is_ours(record: std_logging.LogRecord) -> bool:
+    """Other libraries use the same logger, and tell much at the level of information."""
+    own = Path(__file__).parent in Path(record.pathname).parents
+    return own or record.levelno >= std_logging.WARNING
+
+
+class _Terminal(std_logging.Handler):
+    """Writes to what is standard error at the moment: a progress bar replaces it for a while."""
+
+    def emit(self, record: std_logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)

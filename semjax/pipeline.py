@@ -1,0 +1,203 @@
+"""The workflow: which stages run, which are skipped, resumed or made again."""
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from semjax import marks, messages, validate, variants, workdir
+from semjax.workdir import Work
+
+STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
+LIBRARIES = ("semjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def run(
+    config: ConfigDict,
+    folder: str | Path,
+    *,
+    stages: Sequence[str] | None = None,
+    redo: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> Work:
+    """Runs the workflow in a work folder, going on from whatever is there.
+
+    Args:
+        config: settings; `config.variant` may be `auto`. Changed in place by the variant.
+        folder: the work folder, made if it does not exist.
+        stages: names of the stages to run; None for all that the settings need.
+        redo: stages to make again from the start.
+        overrides: dotted names and values of the user, which win over the variant.
+
+    Returns:
+        The work folder.
+
+    Raises:
+        ValueError: settings or inputs that cannot work, or other settings than those that a
+            stage was made with; the message says what to do.
+        PermissionError: the folder cannot be written.
+    """
+    work = Work(folder)
+    names = choose_stages(config, stages, redo)
+    _choose_variant(config, work, overrides or {})
+    problems = validate.check(config)
+    if problems:
+        raise ValueError(validate.describe(problems))
+    plan = marks.plan(config, work, names, redo)
+    work.create()
+    with work.lock(), messages.keep(work.log):
+        _write_config(config, work)
+        _prepare_inputs(config, work, plan)
+        for name, action in plan.items():
+            if action.kind == "skip":
+                logging.info("%s: done, skipped", name)
+                continue
+            _run_stage(name, action, config, work)
+            _write_report(config, work)
+        if not work.report.exists():
+            _write_report(config, work)
+    logging.info("report: %s", work.report)
+    return work
+
+
+def choose_stages(
+    config: ConfigDict, stages: Sequence[str] | None, redo: Sequence[str]
+) -> list[str]:
+    """The stages to run, in the order of the workflow.
+
+    Raises:
+        ValueError: a name is not a stage's, or a stage to redo is not among those to run.
+    """
+    for option, names in (("stages", stages or ()), ("redo", redo)):
+        unknown = [name for name in names if name not in STAGES]
+        if unknown:
+            raise ValueError(
+                f"--{option}: unknown stage {', '.join(map(repr, unknown))}; "
+                f"the stages are {', '.join(STAGES)}"
+            )
+    chosen = marks.needed(config) if stages is None else stages
+    left_out = [name for name in redo if name not in chosen]
+    if left_out:
+        raise ValueError(f"--redo={','.join(left_out)} is not among the stages that run")
+    return [name for name in STAGES if name in chosen]
+
+
+def load_stage(name: str) -> Callable[[ConfigDict, Work], dict[str, Any]]:
+    """The function of a stage, imported only when it is needed."""
+    return import_module(STAGES[name]).run
+
+
+def _choose_variant(config: ConfigDict, work: Work, overrides: Mapping[str, Any]) -> None:
+    recorded = None
+    if work.config.exists():
+        recorded = workdir.read_json(work.config).get("variant")
+    variants.choose(config.variant, platform="cpu", recorded=recorded)  # mistakes first
+    if config.variant == "" and not recorded:
+        return
+    import jax
+
+    device = jax.devices()[0]
+    variants.resolve(
+        config,
+        overrides,
+        platform=device.platform,
+        device_kind=device.device_kind,
+        recorded=recorded,
+    )
+
+
+def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Action]) -> None:
+    """Draws the phantom if that is the source, and looks through all inputs before any training."""
+    running = [name for name, action in plan.items() if action.kind != "skip"]
+    if not running:
+        return
+    from semjax import inputs
+
+    if config.data.source == "phantom":
+        _draw_phantom(config, work)
+    pictures = None
+    if running != ["shapes"]:
+        pictures = inputs.micrographs(config, work)
+    outlines = None
+    if "shapes" in running and config.shapes.method != "polygons":
+        outlines = inputs.given_outlines(config, work)
+    problems = validate.check_inputs(pictures, outlines, config)
+    if problems:
+        raise ValueError(validate.describe(problems))
+
+
+def _draw_phantom(config: ConfigDict, work: Work) -> None:
+    """Draws the phantom's files, unless they are there and were drawn with the same settings."""
+    phantom = {key: value for key, value in config.data.items() if key.startswith("phantom_")}
+    settings = marks.plain({"seed": config.seed, **phantom})
+    mark = work.inputs / "done.json"
+    if not mark.exists() or workdir.read_json(mark) != settings:
+        from semjax import inputs
+
+        shutil.rmtree(work.inputs, ignore_errors=True)
+        inputs.prepare(config, work)
+        workdir.write_json(mark, settings)
+
+
+def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) -> None:
+    """Runs one stage and marks it as done, last and at once; not if it had nothing to do."""
+    folder = work.stage(name)
+    logging.info("%s: %s", name, action.reason)
+    if action.kind == "again":
+        shutil.rmtree(folder, ignore_errors=True)
+    start = marks.start(config, work, name)
+    began = time.monotonic()
+    try:
+        summary = load_stage(name)(config, work)
+    except BaseException:
+        marks.pause(work, name, start, seconds=time.monotonic() - began)
+        raise
+    if "skipped" in summary:
+        marks.drop(work, name)
+        logging.info("%s: skipped, %s", name, summary["skipped"])
+        return
+    from semjax import devices
+
+    seconds = round(start["seconds"] + time.monotonic() - began, 2)
+    marks.finish(
+        work,
+        name,
+        {
+            **start,
+            "seconds": seconds,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "device": devices.describe(),
+            "versions": _list_versions(),
+            "summary": summary,
+        },
+    )
+    logging.info("%s: done in %.0f s", name, seconds)
+
+
+def _write_config(config: ConfigDict, work: Work) -> None:
+    text = config.to_json_best_effort(indent=2) + "\n"
+    if not work.config.exists() or work.config.read_text(encoding="utf-8") != text:
+        workdir.write_text(work.config, text)
+
+
+def _write_report(config: ConfigDict, work: Work) -> None:
+    page = import_module("semjax.report.page")
+    page.write(work.path, title=config.name)
+
+
+def _list_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except ImportError:  # not installed, as semjax itself when run from a copy
+            found[library] = "not installed"
+    return found

@@ -1,0 +1,149 @@
+"""Trained networks applied to images of any size."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semjax import checkpoints, networks
+from semjax.analysis import split
+from semjax.data import tiles
+
+OVERLAP_PX = 64
+BATCH = 4
+
+
+class Model(NamedTuple):
+    """A trained network: what its folder says of it, and its variables."""
+
+    settings: dict[str, Any]
+    network: Any
+    variables: Any
+
+
+def load(folder: Path) -> Model:
+    """Reads a model folder as written by `segment`, `classify` or `translate`."""
+    settings, variables = checkpoints.load_model(folder)
+    table = {**networks.TRANSLATORS, **networks.SEGMENTERS}
+    network = networks.make(table, settings["network"], settings["network_kwargs"])
+    return Model(settings, network, jax.device_put(variables))
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _run(network: Any, variables: Any, batch: jax.Array, activation: str) -> jax.Array:
+    if activation == "sigmoid":
+        return jax.nn.sigmoid(
+            network.apply(variables, batch, train=False).astype(jnp.float32)
+        )
+    return network.apply(variables, batch).astype(jnp.float32)
+
+
+def run_batches(model: Model, stack: np.ndarray, *, batch_size: int, sigmoid: bool) -> np.ndarray:
+    """The network's output for a stack of tiles of one size.
+
+    Args:
+        model: the network.
+        stack: (n, h, w, c) float32 in [-1, 1].
+        batch_size: tiles a call; the last call is filled up, so that one shape is compiled.
+        sigmoid: whether the outputs are logits to be turned into probabilities.
+
+    Returns:
+        (n, h, w, k) float32.
+    """
+    activation = "sigmoid" if sigmoid else "none"
+    out = []
+    for start in range(0, len(stack), batch_size):
+        batch = stack[start : start + batch_size]
+        n = len(batch)
+        if n < batch_size:
+            batch = np.concatenate([batch, np.zeros((batch_size - n, *batch.shape[1:]), "f4")])
+        out.append(np.asarray(_run(model.network, model.variables, batch, activation))[:n])
+    return np.concatenate(out)
+
+
+def run_image(
+    model: Model,
+    image: np.ndarray,
+    *,
+    tile_px: tuple[int, int],
+    sigmoid: bool = True,
+    overlap_px: int = OVERLAP_PX,
+) -> np.ndarray:
+    """The network's output for one image of any size, in overlapping tiles joined without seams.
+
+    Args:
+        model: the network.
+        image: (h, w) or (h, w, c) float32 in [-1, 1].
+        tile_px: rows and columns of a tile.
+        sigmoid: whether the outputs are logits to be turned into probabilities.
+        overlap_px: shared by neighbouring tiles; half of it is dropped on each side.
+
+    Returns:
+        (h, w, k) float32.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    overlap_px = min(overlap_px, min(tile_px) // 2)
+    pieces, origins = tiles.cut(image, tile_px, overlap_px)
+    outputs = run_batches(model, pieces, batch_size=BATCH, sigmoid=sigmoid)
+    return tiles.join(outputs, origins, image.shape[:2], overlap_px)
+
+
+def split_outputs(
+    outputs: np.ndarray, *, method: str, threshold: float, min_distance_px: int
+) -> np.ndarray:
+    """Labels from a segmenter's outputs.
+
+    Args:
+        outputs: (h, w, 1) particle or (h, w, 3) particle, interior, distance; in [0, 1].
+        method: "markers" (needs three outputs) or "watershed" (uses the first alone).
+        threshold: a pixel belongs to a particle from this probability on.
+        min_distance_px: of two particles' centres, for the watershed.
+
+    Returns:
+        int32 (h, w).
+    """
+    if method == "markers":
+        return split.markers(
+            outputs[..., 0], outputs[..., 1], outputs[..., 2], threshold=threshold
+        )
+    return split.watershed(outputs[..., 0] >= threshold, min_distance_px=min_distance_px)
+
+
+def classify(
+    model: Model, image: np.ndarray, labels: np.ndarray, *, tile_px: tuple[int, int]
+) -> np.ndarray:
+    """Mean class score of each particle, in [0, 1].
+
+    Args:
+        model: a classifier of (image, mask).
+        image: (h, w) float32 in [-1, 1].
+        labels: (h, w) int32, 1..N.
+        tile_px: rows and columns of a tile.
+
+    Returns:
+        (N,) float.
+    """
+    scores = run_image(model, classifier_input(image, labels), tile_px=tile_px)[..., 0]
+    return mean_by_label(scores, labels)
+
+
+def classifier_input(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(h, w, 2): the image, and the mask with separating lines as -1 and 1."""
+    mask = labels > 0
+    mask[:, :-1] &= (labels[:, :-1] == labels[:, 1:]) | (labels[:, 1:] == 0)
+    mask[:-1] &= (labels[:-1] == labels[1:]) | (labels[1:] == 0)
+    return np.stack([image, np.where(mask, 1.0, -1.0)], axis=-1).astype(np.float32)
+
+
+def mean_by_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean of `values` over each label 1..N; 0 for a label without pixels."""
+    area = np.bincount(labels.ravel())[1:]
+    total = np.bincount(labels.ravel(), weights=values.ravel())[1:]
+    return total / np.maximum(area, 1)
+
+

@@ -1,0 +1,151 @@
+"""Every setting of the workflow: its default, its unit and what it means.
+
+One section a stage, named like the stage. `get_config` holds the full-size workflow; `VARIANTS`
+says what each variant changes. A material's config file (see `configs/`) starts from `get_config`
+and sets what is special to the material; the variant is laid over it when the run starts, and
+`--config.section.name=value` wins over both.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """Default settings: the full workflow, as for an accelerator."""
+    c = ConfigDict()
+    c.name = "run"  # the work folder is runs/<name> unless --workdir is given
+    c.variant = "auto"  # auto, cpu, gpu, v100, v120; "" takes the settings as they stand
+    c.seed = 0
+
+    c.data = d = ConfigDict()
+    d.source = "folder"  # folder, tio2 (the paper's data, fetched), phantom (simulated)
+    d.images = ""  # folder of micrographs
+    d.outlines = ""  # folder of pictures, each the white outline of one particle
+    d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
+    d.folder = ""  # tio2: an existing copy of the published data; "" fetches into the cache
+    d.exclude = ()  # names of images to leave out
+    d.pixel_size_nm = 0.0  # 0 reads the instrument's tags; without tags results stay in pixels
+    d.info_bar_px = -1  # rows to cut at the bottom; -1 finds the bar, 0 keeps all rows
+    d.dark_particles = False  # True for dark particles on a bright ground
+    d.contrast_low = 0.5  # percentile that becomes black
+    d.contrast_high = 99.5  # percentile at which highlights begin to be compressed hard
+    d.contrast_knee = 0.6  # share of the range kept linear; 1 clips at contrast_high
+
+    d.phantom_images = 12  # phantom: micrographs to simulate
+    d.phantom_outlines = 40
+    d.phantom_px = (384, 384)  # rows, columns
+    d.phantom_pixel_size_nm = 5.0
+
+    c.shapes = s = ConfigDict()
+    s.method = "wgan"  # wgan, polygons (random, noisy vertices), given (outlines transformed)
+    s.n_outlines = 2000  # outlines drawn for the masks stage
+    s.outline_px = 0  # side of an outline's square; 0 takes the largest, rounded up to 16
+    s.latent = 128
+    s.generator_width = 256
+    s.critic_width = 64
+    s.steps = 3000  # generator updates
+    s.batch_size = 64
+    s.n_critic = 3  # critic updates for each generator update
+    s.gradient_penalty = 10.0
+    s.learning_rate = 2e-4
+    s.rotate = True  # quarter turns beside flips when the outlines are augmented
+    s.opening_px = 5  # side of the square that opens a drawn outline; 0 leaves it as drawn
+    s.n_vertices = (8, 16)  # polygons: range of the number of vertices
+    s.vertex_noise = 0.15  # polygons: relative noise of the vertices' radii
+    s.log_every = 50
+    s.save_every = 500
+
+    c.masks = m = ConfigDict()
+    m.n_masks = 1000
+    m.tile_px = (384, 384)  # rows, columns
+    m.density = "match"  # match (the images' own foreground fractions) or count
+    m.n_particles = (100, 149)  # density=count: range of the number of particles
+    m.placement = "perlin"  # perlin (inside noise patches) or uniform
+    m.noise_frequency = 4.0  # noise cells across the tile's longer side
+    m.noise_octaves = 1
+    m.noise_threshold = 0.5  # on the noise stretched to [0, 1]; particles lie above it
+    m.size = "lognormal"  # factor on an outline's size: lognormal, normal, uniform, none
+    m.size_sigma = 0.2  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
+    m.size_range = (0.4, 1.8)  # bounds of the factor; for uniform, its range
+    m.rotation = "random"  # random, none, correlated (neighbours turn alike, by a noise field)
+    m.grid = "none"  # none, hexagonal, cubic
+    m.grid_spacing = 0.6  # in outline squares
+    m.grid_jitter = 0.1  # in outline squares
+    m.max_overlap = 0.5  # a particle is not placed with more of its area on others; 1 allows all
+    m.min_visible = 0.33  # a particle is not placed if it leaves less of another to be seen
+    m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
+
+    c.translate = t = ConfigDict()
+    t.mask_input = "dome"  # what the generator sees of a mask: dome or flat
+    t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
+    t.foreground_range = (0.06, 0.8)
+    t.brightness_ratio = 1.1
+    t.tile_px = (384, 384)
+    t.generator_width = 64
+    t.generator_downs = 3
+    t.generator_blocks = 9
+    t.generator_bias = False  # bias in the convolutions before instance norm
+    t.generator_skip = False  # input-output skip
+    t.upsample = "transposed"  # transposed or resize (nearest, then convolution)
+    t.discriminator = "v120"  # v100 (zero padding, 3 strided) or v120 (valid, width doubled)
+    t.discriminator_width = 128
+    t.discriminator_noise = 0.0  # SD of Gaussian noise before every convolution
+    t.steps = 10000
+    t.batch_size = 5
+    t.learning_rate = 2e-4
+    t.decay_from = 0.75  # share of the steps after which the rate falls linearly to 0; 1: never
+    t.cycle_weight = 10.0
+    t.identity_weight = 5.0
+    t.label_smoothing = 0.0
+    t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
+    t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
+    t.dtype = "float32"  # of activations: float32 or bfloat16
+    t.log_every = 50
+    t.save_every = 500
+
+    c.filter = f = ConfigDict()
+    f.threshold = "li"  # li, otsu, mean, median of the picture, or none
+
+    c.segment = g = ConfigDict()
+    g.pairs = "synthetic"  # synthetic, manual (masks given by data.truth), tsem
+    g.target = "instances"  # instances (particle, interior, distance) or mask (as in the paper)
+    g.network = "multires_unet"
+    g.filters = 16
+    g.decoder = "published"  # published (decoder widths of the authors' code) or symmetric
+    g.tile_px = (256, 256)
+    g.steps = 12000
+    g.batch_size = 8
+    g.learning_rate = 1e-3
+    g.halve_every = 2000  # steps
+    g.balance = 0.5  # foreground weighs (background / foreground) to this power; paper: 1
+    g.held_out = 0.1  # share of the pairs kept for choosing thresholds
+    g.brightness = 0.1  # SD of the shift added to images in [-1, 1]
+    g.contrast = 0.15  # SD of the factor's logarithm
+    g.noise = 0.05  # largest SD of added noise
+    g.blur_px = 0.7  # largest SD of an added blur
+    g.dtype = "float32"
+    g.log_every = 50
+    g.save_every = 500
+
+    c.classify = k = ConfigDict()
+    k.labels = "synthesis"  # synthesis, manual (class masks given by the data set)
+    k.min_visible = 0.85  # a measurable particle shows at least this share of its outline
+    k.min_iou = 0.7  # and is segmented at least this well
+    k.filters = 16
+    k.decoder = "published"
+    k.tile_px = (256, 256)
+    k.steps = 4000
+    k.batch_size = 8
+    k.learning_rate = 1e-3
+    k.halve_every = 1000
+    k.threshold = 0.5  # particles with a higher mean score are kept
+    k.dtype = "float32"
+    k.log_every = 50
+    k.save_every = 500
+
+    c.measure = e = ConfigDict()
+    e.split = "markers"  # markers (needs target=instances) or watershed
+    e.min_area_px = 9  # smaller specks are dropped
+    e.tile_px = (512, 512)  # images are predicted in tiles of this size
+    e.bootstrap = 1000  # samples for the 95 % intervals
+    e.nano_nm = 100.0  # the share of particles below this minimum Feret diameter is reported
+    return c

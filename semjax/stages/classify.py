@@ -1,0 +1,142 @@
+"""Stage 6: learn which segmented particles can be measured.
+
+The labels come from the synthesis, which knows how much of each particle is visible and how well
+the segmenter of stage 5 found it; or from classes that a person gave.
+"""
+
+import numpy as np
+import pandas as pd
+from ml_collections import ConfigDict
+
+from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
+from semjax.analysis import scores
+from semjax.data import augment, batches
+from semjax.learners.classifier import classifier
+from semjax.report import figures
+from semjax.training import fit
+from semjax.workdir import Work
+
+N_SHOWN = 6
+
+
+def run(config: ConfigDict, work: Work) -> dict:
+    """Writes the classifier's model folder."""
+    c = config.classify
+    samples = _from_synthesis(config, work) if c.labels == "synthesis" else _manual(config, work)
+    n_held_out = max(1, len(samples) // 10)
+    held_out, training = samples[:n_held_out], samples[n_held_out:]
+    kwargs = {"filters": c.filters, "outputs": 1, "decoder": c.decoder, "dtype": c.dtype}
+    network = networks.make(networks.CLASSIFIERS, "multires_unet", kwargs)
+    good = sum(int(sample["good"][1:].sum()) for sample in training)
+    total = sum(sample["good"].size - 1 for sample in training)
+    learner = classifier(
+        network,
+        optimizers.adam(optimizers.halving(c.learning_rate, every=c.halve_every)),
+        tile_px=c.tile_px,
+        positive_weight=(total - good) / max(good, 1),
+    )
+
+    def make(index, rng):
+        image, labels = training[index]["image"], training[index]["labels"]
+        image, labels = augment.crop(image, labels, tile_px=c.tile_px, generator=rng)
+        image, labels = augment.dihedral(image, labels, generator=rng)
+        image = augment.photometric(
+            image,
+            brightness=config.segment.brightness,
+            contrast=config.segment.contrast,
+            noise=config.segment.noise,
+            blur_px=config.segment.blur_px,
+            generator=rng,
+        )
+        return {
+            "images": predict.classifier_input(image, labels),
+            "targets": training[index]["good"][labels][..., None].astype(np.float32),
+            "where": (labels > 0)[..., None].astype(np.float32),
+        }
+
+    state = fit(
+        learner,
+        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed),
+        work.classify,
+        seed=config.seed,
+        steps=c.steps,
+        log_every=c.log_every,
+        save_every=c.save_every,
+    )
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    checkpoints.save_model(
+        work.classify / "model",
+        variables=variables,
+        network="multires_unet",
+        network_kwargs=kwargs,
+        threshold=c.threshold,
+    )
+    return {
+        "particles": total,
+        "measurable share": good / max(total, 1),
+        **_evaluate(config, work, predict.load(work.classify / "model"), held_out),
+    }
+
+
+def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
+    """The segmenter's labels of the fakes; a particle is good if it is whole and well found.
+
+    A sample holds `image` (h, w), `labels` (h, w) and `good`, bool by label with 0 first.
+    """
+    c = config.classify
+    fakes = stacks.read(work.translate / "fakes.tif")
+    truths = stacks.read(work.filter / "labels.tif").astype(np.int32)
+    particles = pd.read_csv(work.filter / "particles.csv")
+    segmenter = predict.load(work.segment / "model")
+    images = fakes.astype(np.float32) / 127.5 - 1.0
+    outputs = predict.run_batches(segmenter, images[..., None], batch_size=8, sigmoid=True)
+    visible = particles["visible_area_px"] / particles["whole_area_px"]
+    samples = []
+    for i, (image, truth, output) in enumerate(zip(images, truths, outputs, strict=True)):
+        whole = np.zeros(truth.max(initial=0) + 1, bool)
+        rows = (particles["mask"] == i).to_numpy()
+        whole[particles.loc[rows, "label"]] = visible[rows] >= c.min_visible
+        labels = predict.split_outputs(
+            output,
+            method=segmenter.settings["split"],
+            threshold=segmenter.settings["threshold"],
+            min_distance_px=9,
+        )
+        pairs = scores.match(labels, truth)
+        good = np.zeros(labels.max(initial=0) + 1, bool)
+        found = (pairs.iou >= c.min_iou) & whole[pairs.truth]
+        good[pairs.predicted[found]] = True
+        samples.append({"image": image, "labels": labels, "good": good})
+    return samples
+
+
+def _manual(config: ConfigDict, work: Work) -> list[dict]:
+    """Classes that a person gave, on the labels of the manual masks."""
+    pictures = {picture.name: picture.image for picture in inputs.micrographs(config, work)}
+    shapes = {name: image.shape for name, image in pictures.items()}
+    samples = []
+    for name, (labels, good) in inputs.manual_classes(config, work, shapes).items():
+        samples.append({"image": pictures[name], "labels": labels, "good": good})
+    return samples
+
+
+def _evaluate(config: ConfigDict, work: Work, model: predict.Model, held_out: list[dict]) -> dict:
+    """Accuracy over held-out particles, and a picture of the first samples."""
+    right = total = 0
+    tiles = []
+    for i, sample in enumerate(held_out):
+        tile_px = tuple(np.minimum(sample["image"].shape, config.measure.tile_px))
+        score = predict.classify(model, sample["image"], sample["labels"], tile_px=tile_px)
+        kept = score >= config.classify.threshold
+        right += int((kept == sample["good"][1:]).sum())
+        total += kept.size
+        if i < N_SHOWN:
+            tiles += [
+                figures.overlay(sample["image"], sample["labels"], sample["good"][1:]),
+                figures.overlay(sample["image"], sample["labels"], kept),
+            ]
+    figures.write_png(
+        work.classify / "samples" / "held_out.png",
+        figures.sheet(tiles, columns=4, captions=["known", "found"] * (len(tiles) // 2)),
+    )
+    return {"held-out accuracy": right / max(total, 1)}

@@ -1,0 +1,72 @@
+"""Stage 4: remove from the masks every particle that its picture does not show."""
+
+import numpy as np
+import pandas as pd
+import tifffile
+from ml_collections import ConfigDict
+
+from semjax import inputs, stacks
+from semjax.analysis import split, threshold
+from semjax.report import figures
+from semjax.synth import place
+from semjax.workdir import Work, write_json
+
+N_SHOWN = 8
+
+
+def run(config: ConfigDict, work: Work) -> dict:
+    """Writes filtered `labels.tif`, `masks.tif`, `particles.csv`; the same for the GAN's masks."""
+    c = config.filter
+    labels = stacks.read(work.masks / "labels.tif").astype(np.int32)
+    fakes = stacks.read(work.translate / "fakes.tif")
+    particles = pd.read_csv(work.masks / "particles.csv")
+    filtered = np.empty_like(labels)
+    shown = np.zeros(len(particles), bool)
+    new_label = np.zeros(len(particles), np.int32)
+    for i, (image, mask) in enumerate(zip(fakes, labels, strict=True)):
+        keep = threshold.keep_shown(image, mask, threshold=c.threshold)
+        filtered[i], renamed = threshold.remove(mask, keep)
+        rows = (particles["mask"] == i).to_numpy()
+        new_label[rows] = renamed[particles.loc[rows, "label"]]
+    shown = new_label > 0
+    stacks.write(work.filter / "labels.tif", filtered.astype(np.uint16))
+    flat = np.asarray(place.flat_mask(filtered, line_px=config.masks.line_px), np.uint8) * 255
+    stacks.write(work.filter / "masks.tif", flat)
+    kept = particles[shown].assign(label=new_label[shown])
+    kept.to_csv(work.filter / "particles.csv", index=False)
+    _show(work, fakes, labels, filtered)
+
+    share = 1.0 - shown.mean() if len(shown) else 0.0
+    summary = {
+        "particles": len(particles),
+        "removed share": float(share),
+        "removed share of the CycleGAN's masks": _filter_gan_masks(config, work),
+    }
+    write_json(work.filter / "summary.json", summary)
+    return summary
+
+
+def _show(work: Work, fakes: np.ndarray, labels: np.ndarray, filtered: np.ndarray) -> None:
+    """Fakes with the outlines of kept (green) and removed (red) particles."""
+    n = min(N_SHOWN, len(fakes))
+    sheets = list(fakes[:n])
+    for image, before, after in zip(fakes[:n], labels[:n], filtered[:n], strict=True):
+        kept = np.zeros(before.max(initial=0), bool)
+        kept[np.unique(before[(before > 0) & (after > 0)]) - 1] = True
+        sheets.append(figures.overlay(image, before, kept))
+    figures.write_png(work.filter / "sample.png", figures.sheet(sheets, columns=n))
+
+
+def _filter_gan_masks(config: ConfigDict, work: Work) -> float:
+    """Splits and filters the CycleGAN's masks of the real images; returns the share removed."""
+    folder = work.filter / "gan_labels"
+    folder.mkdir(exist_ok=True)
+    before = after = 0
+    for picture in inputs.micrographs(config, work):
+        mask = tifffile.imread(work.translate / "gan_masks" / f"{picture.name}.tif")
+        labels = split.watershed(mask > threshold.otsu(mask), min_distance_px=9)
+        keep = threshold.keep_shown(picture.image, labels, threshold=config.filter.threshold)
+        labels, _ = threshold.remove(labels, keep)
+        before, after = before + keep.size, after + int(keep.sum())
+        tifffile.imwrite(folder / f"{picture.name}.tif", labels.astype(np.uint16), compression="zlib")
+    return 1.0 - after / before if before else 0.0

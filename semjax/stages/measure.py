@@ -1,0 +1,116 @@
+"""Stage 7: segment, split, classify and measure every real image."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+from absl import logging
+from ml_collections import ConfigDict
+
+from semjax import inputs, predict
+from semjax.analysis import distribution, regions, scores
+from semjax.report import figures
+from semjax.workdir import Work, write_json, write_text
+
+SUMMARISED = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter")
+MIN_DISTANCE_PX = 9
+
+
+def run(config: ConfigDict, work: Work) -> dict:
+    """Writes labels, overlays, `particles.csv`, `images.csv`, `distribution.json`, histograms."""
+    c = config.measure
+    segmenter = predict.load(work.segment / "model")
+    classifier = predict.load(work.classify / "model")
+    (work.measure / "labels").mkdir(exist_ok=True)
+    (work.measure / "overlays").mkdir(exist_ok=True)
+    pictures = inputs.micrographs(config, work)
+    calibrated = [picture.pixel_size_nm is not None for picture in pictures]
+    if any(calibrated) and not all(calibrated):
+        missing = [p.name for p, known in zip(pictures, calibrated, strict=True) if not known]
+        raise ValueError(
+            f"pixel sizes are known for some images but not for {', '.join(missing[:5])}; "
+            "give data.pixel_size_nm, or leave those images out (data.exclude)."
+        )
+    unit = "nm" if all(calibrated) else "px"
+    if unit == "px":
+        logging.warning("measure: no pixel size in the images' tags; results are in pixels")
+    tables, rows = [], []
+    for picture in pictures:
+        outputs = predict.run_image(segmenter, picture.image, tile_px=c.tile_px)
+        threshold = segmenter.settings["threshold"]
+        labels = predict.split_outputs(
+            outputs, method=c.split, threshold=threshold, min_distance_px=MIN_DISTANCE_PX
+        )
+        labels = scores.drop_specks(labels, c.min_area_px)
+        table = regions.measure(labels, picture.image, pixel_size_nm=picture.pixel_size_nm)
+        score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
+        table.insert(0, "image", picture.name)
+        table["class_score"] = score.round(4)
+        table["kept"], table["reason"] = _keep(table, score, config.classify.threshold)
+        tables.append(table)
+        kept = table["kept"].to_numpy()
+        _write_labels(work.measure / "labels" / f"{picture.name}.tif", labels)
+        figures.write_png(
+            work.measure / "overlays" / f"{picture.name}.png",
+            figures.overlay(picture.image, labels, kept),
+        )
+        rows.append(
+            {
+                "image": picture.name,
+                "pixel_size_nm": picture.pixel_size_nm,
+                "pixel_size_from": picture.pixel_size_from,
+                "info_bar_px": picture.info_bar_px,
+                "particles": len(table),
+                "kept": int(kept.sum()),
+                "foreground_fraction": round(float((outputs[..., 0] >= threshold).mean()), 5),
+                f"mean_min_feret_{unit}": round(float(table[f"min_feret_{unit}"][kept].mean()), 3)
+                if kept.any()
+                else None,
+            }
+        )
+    particles = pd.concat(tables, ignore_index=True)
+    write_text(work.measure / "particles.csv", particles.to_csv(index=False))
+    write_text(work.measure / "images.csv", pd.DataFrame(rows).to_csv(index=False))
+    return _summarise(config, work, particles, unit)
+
+
+def _keep(table: pd.DataFrame, score: np.ndarray, threshold: float):
+    """Which particles are measured, and why the others are not."""
+    low, border = score < threshold, table["border"].to_numpy()
+    reason = np.where(border, "touches the border", np.where(low, "class score", ""))
+    return ~(low | border), reason
+
+
+def _write_labels(path: Path, labels: np.ndarray) -> None:
+    """uint16 where the labels fit, int32 otherwise."""
+    dtype = np.uint16 if labels.max(initial=0) < 2**16 else np.int32
+    partial = path.with_name(path.name + ".part")
+    tifffile.imwrite(partial, labels.astype(dtype), compression="zlib")
+    os.replace(partial, path)
+
+
+def _summarise(config: ConfigDict, work: Work, particles: pd.DataFrame, unit: str) -> dict:
+    c = config.measure
+    kept = particles[particles["kept"]]
+    summary: dict = {"unit": unit}
+    for quantity in SUMMARISED:
+        column = f"{quantity}_{unit}"
+        values = kept[column].to_numpy()
+        summary[quantity] = distribution.summarize(
+            values, bootstrap=c.bootstrap, seed=config.seed, nano_nm=c.nano_nm
+        )
+        figures.write_png(
+            work.measure / f"histogram_{quantity}.png",
+            figures.histogram(values, xlabel=quantity.replace("_", " "), unit=unit),
+        )
+    write_json(work.measure / "distribution.json", summary)
+    sizes = summary["min_feret"]
+    return {
+        "images": int(particles["image"].nunique()),
+        "particles": len(particles),
+        "kept": len(kept),
+        f"mean min Feret ({unit})": sizes["mean"],
+        f"median min Feret ({unit})": sizes["median"],
+    }

@@ -1,0 +1,121 @@
+"""Stage 1: many outlines of single particles, like the few that the user drew."""
+
+import os
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from semjax import inputs, networks, optimizers
+from semjax.data import augment, batches
+from semjax.learners import wgan_gp
+from semjax.report import figures
+from semjax.synth import outlines as synth
+from semjax.training import fit
+from semjax.workdir import Work
+
+N_SHOWN = 64
+
+
+def run(config: ConfigDict, work: Work) -> dict:
+    """Writes `outlines.npz` (uint8 0/1, n s s) and pictures of given and drawn outlines."""
+    c = config.shapes
+    given = inputs.given_outlines(config, work)
+    figures.write_png(
+        work.shapes / "given.png", figures.sheet(list(given[:N_SHOWN] * np.uint8(255)), columns=10)
+    )
+    if c.method == "wgan":
+        drawn = _learn_and_draw(config, work, given)
+    elif c.method == "polygons":
+        drawn = synth.random_polygons(
+            c.n_outlines,
+            seed=config.seed,
+            outline_px=given.shape[1],
+            areas=given.sum(axis=(1, 2)),
+            n_vertices=c.n_vertices,
+            vertex_noise=c.vertex_noise,
+        )
+    else:
+        drawn = synth.transformed(given, c.n_outlines, seed=config.seed)
+    partial = work.outlines.with_name("outlines.npz.part")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, outlines=drawn)
+    os.replace(partial, work.outlines)
+    figures.write_png(
+        work.shapes / "outlines.png",
+        figures.sheet(list(drawn[:N_SHOWN] * np.uint8(255)), columns=10),
+    )
+    areas, given_areas = drawn.sum(axis=(1, 2)), given.sum(axis=(1, 2))
+    return {
+        "given": len(given),
+        "drawn": len(drawn),
+        "mean area given (px)": float(given_areas.mean()),
+        "mean area drawn (px)": float(areas.mean()),
+        "SD of area given (px)": float(given_areas.std()),
+        "SD of area drawn (px)": float(areas.std()),
+    }
+
+
+def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.ndarray:
+    c = config.shapes
+    outline_px = given.shape[1]
+    generator = networks.make(
+        networks.OUTLINE_GENERATORS, "wgan", {"outline_px": outline_px, "width": c.generator_width}
+    )
+    critic = networks.make(networks.OUTLINE_CRITICS, "wgan", {"width": c.critic_width})
+    learner = wgan_gp.wgan_gp(
+        generator,
+        critic,
+        outline_px=outline_px,
+        latent=c.latent,
+        tx_generator=optimizers.adam(c.learning_rate, b1=0.5, b2=0.9),
+        tx_critic=optimizers.adam(c.learning_rate, b1=0.5, b2=0.9),
+        penalty_weight=c.gradient_penalty,
+    )
+
+    def make(index, rng):
+        (outline,) = augment.dihedral(given[index], generator=rng, rotate=c.rotate)
+        return outline[..., None].astype(np.float32) * 2.0 - 1.0
+
+    def draw(state, n, seed):
+        """n raw outlines in [-1, 1], from running statistics."""
+        z = np.random.default_rng(seed).standard_normal((n, c.latent)).astype(np.float32)
+        variables = {"params": state.generator, "batch_stats": state.generator_stats}
+        return np.asarray(apply(variables, z))[..., 0]
+
+    apply = jax.jit(lambda variables, z: generator.apply(variables, z, train=False))
+
+    def sample(state, step):
+        figures.write_png(
+            work.shapes / "samples" / f"{step:06d}.png",
+            figures.sheet(list(draw(state, 40, 0)), columns=10),
+        )
+
+    state = fit(
+        learner,
+        batches.training(
+            len(given), make, batch_size=(c.n_critic, c.batch_size), seed=config.seed
+        ),
+        work.shapes,
+        seed=config.seed,
+        steps=c.steps,
+        log_every=c.log_every,
+        save_every=c.save_every,
+        batch_axis=1,
+        sample=sample,
+    )
+    kept, n, tries = [], 0, 0
+    while n < c.n_outlines and tries < 20:
+        raw = draw(state, 500, [config.seed, 1 + tries])
+        kept.append(synth.clean(raw, opening_px=c.opening_px))
+        n += len(kept[-1])
+        tries += 1
+    if n == 0:
+        raise ValueError(
+            "shapes: the generator drew no usable outline. Look at 1_shapes/samples; train longer "
+            "(shapes.steps), or use shapes.method='given' or 'polygons'."
+        )
+    if n < c.n_outlines:
+        logging.warning("shapes: only %d of %d outlines were usable", n, c.n_outlines)
+    return np.concatenate(kept)[: c.n_outlines]

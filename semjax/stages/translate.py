@@ -1,0 +1,150 @@
+"""Stage 3: learn to turn masks into micrographs and back, then paint every mask."""
+
+import jax
+import numpy as np
+import tifffile
+from ml_collections import ConfigDict
+
+from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
+from semjax.data import augment, batches
+from semjax.learners import cyclegan
+from semjax.report import figures
+from semjax.training import fit
+from semjax.workdir import Work
+
+N_SHOWN = 6
+
+
+def run(config: ConfigDict, work: Work) -> dict:
+    """Writes `fakes.tif` (a micrograph for every mask), `gan_masks/` and both generators."""
+    c = config.translate
+    name = "domes.tif" if c.mask_input == "dome" else "masks.tif"
+    masks = stacks.read(work.masks / name)
+    pictures = inputs.micrographs(config, work)
+    crops = inputs.training_crops(config, pictures, c.tile_px)
+    generator_kwargs = {
+        "width": c.generator_width,
+        "downs": c.generator_downs,
+        "blocks": c.generator_blocks,
+        "use_bias": c.generator_bias,
+        "skip": c.generator_skip,
+        "upsample": c.upsample,
+        "dtype": c.dtype,
+    }
+    generator = networks.make(networks.TRANSLATORS, "resnet", generator_kwargs)
+    discriminator = networks.make(
+        networks.DISCRIMINATORS,
+        "patch",
+        {
+            "version": c.discriminator,
+            "width": c.discriminator_width,
+            "noise": c.discriminator_noise,
+            "dtype": c.dtype,
+        },
+    )
+    schedule = optimizers.constant_then_linear(
+        c.learning_rate, steps=c.steps, decay_from=c.decay_from
+    )
+    learner = cyclegan.cyclegan(
+        generator,
+        generator,
+        discriminator,
+        discriminator,
+        tile_px=c.tile_px,
+        batch_size=c.batch_size,
+        tx_generators=optimizers.adam(schedule, b1=0.5),
+        tx_discriminators=optimizers.adam(schedule, b1=0.5),
+        cycle_weight=c.cycle_weight,
+        identity_weight=c.identity_weight,
+        label_smoothing=c.label_smoothing,
+        pool=c.pool,
+        ema_decay=c.ema_decay,
+    )
+
+    def make(index, rng):
+        (mask,) = augment.crop(masks[index], tile_px=c.tile_px, generator=rng)
+        (mask,) = augment.dihedral(mask, generator=rng)
+        chosen = rng.integers(len(crops.image))
+        row, col = crops.row[chosen], crops.col[chosen]
+        tile = pictures[crops.image[chosen]].image[row : row + c.tile_px[0], col : col + c.tile_px[1]]
+        (tile,) = augment.dihedral(tile, generator=rng)
+        return {"images": tile[..., None], "masks": _to_signed(mask)[..., None]}
+
+    draw = jax.jit(generator.apply)
+    shown = [make(i, np.random.default_rng(i)) for i in range(min(N_SHOWN, len(masks)))]
+    shown = jax.tree.map(lambda *x: np.stack(x), *shown)
+
+    def sample(state, step):
+        """Rows: mask, its micrograph, back again; micrograph, its mask, back again."""
+        to_image = {"params": state.averaged["to_image"]}
+        to_mask = {"params": state.averaged["to_mask"]}
+        fake_images = draw(to_image, shown["masks"])
+        fake_masks = draw(to_mask, shown["images"])
+        rows = (
+            shown["masks"],
+            fake_images,
+            draw(to_mask, fake_images),
+            shown["images"],
+            fake_masks,
+            draw(to_image, fake_masks),
+        )
+        tiles = [np.asarray(tile, np.float32)[..., 0] for row in rows for tile in row]
+        figures.write_png(
+            work.translate / "samples" / f"{step:06d}.png",
+            figures.sheet(tiles, columns=len(shown["masks"])),
+        )
+
+    state = fit(
+        learner,
+        batches.training(len(masks), make, batch_size=c.batch_size, seed=config.seed),
+        work.translate,
+        seed=config.seed,
+        steps=c.steps,
+        log_every=c.log_every,
+        save_every=c.save_every,
+        sample=sample,
+    )
+    models = {}
+    for name in ("to_image", "to_mask"):
+        folder = work.translate / "model" / name
+        checkpoints.save_model(
+            folder,
+            variables={"params": state.averaged[name]},
+            network="resnet",
+            network_kwargs=generator_kwargs,
+            mask_input=c.mask_input,
+        )
+        models[name] = predict.load(folder)
+    _paint(models["to_image"], masks, work, c.batch_size)
+    _segment(models["to_mask"], pictures, work, c.tile_px)
+    return {"fakes": len(masks), "tiles to train on": len(crops.image)}
+
+
+def _to_signed(mask: np.ndarray) -> np.ndarray:
+    """uint8 0..255 to float32 in [-1, 1]."""
+    return mask.astype(np.float32) / 127.5 - 1.0
+
+
+def _paint(model: predict.Model, masks: np.ndarray, work: Work, batch_size: int) -> None:
+    """A micrograph for every mask, in the size of the mask."""
+    fakes = [
+        figures.to_uint8(
+            predict.run_batches(
+                model, _to_signed(masks[i : i + 64])[..., None], batch_size=batch_size, sigmoid=False
+            )[..., 0]
+        )
+        for i in range(0, len(masks), 64)
+    ]
+    fakes = np.concatenate(fakes)
+    stacks.write(work.translate / "fakes.tif", fakes)
+    n = min(16, len(fakes))
+    figures.write_png(work.translate / "fakes.png", figures.sheet(list(fakes[:n]), columns=8))
+
+
+def _segment(model: predict.Model, pictures, work: Work, tile_px: tuple[int, int]) -> None:
+    """The CycleGAN's own masks of the real images (the paper's row "GAN"), 0..255."""
+    folder = work.translate / "gan_masks"
+    folder.mkdir(exist_ok=True)
+    for picture in pictures:
+        mask = predict.run_image(model, picture.image, tile_px=tile_px, sigmoid=False)[..., 0]
+        tifffile.imwrite(folder / f"{picture.name}.tif", figures.to_uint8(mask))

@@ -1,0 +1,191 @@
+"""The one training loop. A learner is a pair of pure functions; `fit` runs it."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
+
+from semjax import devices
+from semjax.checkpoints import Checkpoints
+
+
+class Learner(NamedTuple):
+    """What is trained: `init(key) -> state`, `step(state, batch, key) -> (state, metrics)`.
+
+    Both are pure. A state is a PyTreeNode with a field `step`; metrics are a dict of scalars.
+    """
+
+    init: Callable[[jax.Array], Any]
+    step: Callable[[Any, Any, jax.Array], tuple[Any, dict[str, jax.Array]]]
+
+
+def fit(
+    learner: Learner,
+    batches: Iterator,
+    folder: Path,
+    *,
+    seed: int,
+    steps: int,
+    log_every: int,
+    save_every: int,
+    batch_axis: int = 0,
+    sample: Callable[[Any, int], None] | None = None,
+) -> Any:
+    """Trains up to `steps`, from the newest checkpoint in `folder` if there is one.
+
+    The key of a step is folded from the seed and the state's own step, so a training that was
+    interrupted and goes on equals one that never stopped, bit for bit on a CPU.
+
+    Args:
+        learner: what to train.
+        batches: iterator of batches (trees of NumPy arrays) that Orbax can checkpoint.
+        folder: gets `checkpoints/` and `metrics.jsonl`.
+        seed: of the initial state and of every step.
+        steps: updates in all.
+        log_every: updates over which metrics are averaged.
+        save_every: updates between checkpoints; a multiple of `log_every`, so that no state
+            is saved unexamined.
+        batch_axis: the axis of a batch that counts samples.
+        sample: called as `sample(state, step)` at every checkpoint, to draw pictures.
+
+    Returns:
+        The final state.
+
+    Raises:
+        FloatingPointError: a metric is not finite; the message names the steps.
+    """
+    init_key, step_key = jax.random.split(jax.random.key(seed))
+    state = jax.jit(learner.init, out_shardings=devices.replicated())(init_key)
+    step_key = jax.device_put(step_key, devices.replicated())
+
+    def update(state, batch, key):
+        return learner.step(state, batch, jax.random.fold_in(key, state.step))
+
+    update = jax.jit(update, donate_argnums=0)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    start = checkpoints.latest or 0
+    if start:
+        state = checkpoints.restore(start, state, batches)
+        logging.info("%s: going on from step %d of %d", folder.name, start, steps)
+    metrics_path = folder / "metrics.jsonl"
+    _cut_metrics(metrics_path, start)
+
+    pending: list[dict[str, jax.Array]] = []
+    interval_start = time.monotonic()
+    with _Progress(folder.name, start, steps) as progress, _tensorboard(folder) as board:
+        for step in range(start + 1, steps + 1):
+            batch = devices.put_batch(next(batches), axis=batch_axis)
+            with jax.transfer_guard("disallow"):
+                state, metrics = update(state, batch, step_key)
+            pending.append(metrics)
+            if step % log_every and step != steps:
+                continue
+            row = _average(pending)
+            seconds = time.monotonic() - interval_start
+            row["steps_per_second"] = round(len(pending) / seconds, 4)
+            bad = [name for name, value in row.items() if not math.isfinite(value)]
+            if bad:
+                raise FloatingPointError(
+                    f"{folder.name}: {', '.join(bad)} not finite between steps "
+                    f"{step - len(pending) + 1} and {step}; the last good checkpoint is step "
+                    f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
+                    "Try a lower learning rate."
+                )
+            with metrics_path.open("a") as file:
+                file.write(json.dumps({"step": step, **row}) + "\n")
+            for name, value in row.items():
+                board.add_scalar(name, value, step)
+            progress.show(step, row)
+            pending = []
+            if step % save_every == 0 or step == steps:
+                checkpoints.save(step, state, batches)
+                if sample is not None:
+                    sample(state, step)
+            interval_start = time.monotonic()
+    checkpoints.close()
+    return state
+
+
+def _average(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
+    """Means over an interval, fetched from the device at once."""
+    fetched = jax.device_get(rows)
+    return {
+        name: float(f"{np.mean([row[name] for row in fetched], dtype=np.float64):.6g}")
+        for name in fetched[0]
+    }
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Drops rows after `step`: what a killed training logged past its last checkpoint."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue  # a line cut short by the kill
+    partial = path.with_suffix(".part")
+    partial.write_text("".join(kept))
+    os.replace(partial, path)
+
+
+class _NoBoard:
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """TensorBoard is an extra; without it `metrics.jsonl` holds the same numbers."""
+
+
+def _tensorboard(folder: Path):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        return nullcontext(_NoBoard())
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+class _Progress:
+    """A bar with the time left on a terminal, plain lines in a log."""
+
+    def __init__(self, name: str, start: int, steps: int):
+        self.name, self.start, self.steps = name, start, steps
+        self.began = time.monotonic()
+        console = Console(stderr=True)
+        self.bar = None
+        if console.is_terminal:
+            self.bar = Progress(
+                *Progress.get_default_columns()[:-1],
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+            )
+
+    def __enter__(self):
+        if self.bar is not None:
+            self.bar.start()
+            self.task = self.bar.add_task(self.name, total=self.steps, note="")
+            self.bar.update(self.task, completed=self.start)
+        return self
+
+    def show(self, step: int, row: dict[str, float]) -> None:
+        note = " ".join(f"{name} {value:.4g}" for name, value in row.items())
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, note=note)
+            return
+        rate = (time.monotonic() - self.began) / (step - self.start)
+        left = rate * (self.steps - step)
+        logging.info("%s %d/%d %s left %d s", self.name, step, self.steps, note, left)
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.stop()

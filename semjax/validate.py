@@ -1,0 +1,341 @@
+"""Checks of settings and inputs before the first second of training, all problems at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from semjax import variants
+
+CHOICES = {
+    "data.source": ("folder", "tio2", "phantom"),
+    "shapes.method": ("wgan", "polygons", "given"),
+    "masks.density": ("match", "count"),
+    "masks.placement": ("perlin", "uniform"),
+    "masks.size": ("lognormal", "normal", "uniform", "none"),
+    "masks.rotation": ("random", "none", "correlated"),
+    "masks.grid": ("none", "hexagonal", "cubic"),
+    "translate.mask_input": ("dome", "flat"),
+    "translate.tiles": ("foreground", "brightness", "all"),
+    "translate.upsample": ("transposed", "resize"),
+    "translate.discriminator": ("v100", "v120"),
+    "translate.dtype": ("float32", "bfloat16"),
+    "filter.threshold": ("li", "otsu", "mean", "median", "none"),
+    "segment.pairs": ("synthetic", "manual", "tsem"),
+    "segment.target": ("instances", "mask"),
+    "segment.network": ("multires_unet",),
+    "segment.decoder": ("published", "symmetric"),
+    "segment.dtype": ("float32", "bfloat16"),
+    "classify.labels": ("synthesis", "manual"),
+    "classify.decoder": ("published", "symmetric"),
+    "classify.dtype": ("float32", "bfloat16"),
+    "measure.split": ("markers", "watershed"),
+}
+
+# Smallest and largest value allowed; None leaves a side open.
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "seed": (0, 2**31 - 1),
+    "data.pixel_size_nm": (0, None),
+    "data.info_bar_px": (-1, None),
+    "data.contrast_low": (0, 100),
+    "data.contrast_high": (0, 100),
+    "data.contrast_knee": (0, 1),
+    "data.phantom_images": (1, 1000),
+    "data.phantom_outlines": (1, 1000),
+    "data.phantom_pixel_size_nm": (0.01, None),
+    "shapes.n_outlines": (1, None),
+    "shapes.outline_px": (0, 1024),
+    "shapes.latent": (1, None),
+    "shapes.generator_width": (4, None),
+    "shapes.critic_width": (1, None),
+    "shapes.steps": (1, None),
+    "shapes.batch_size": (2, None),
+    "shapes.n_critic": (1, None),
+    "shapes.gradient_penalty": (0, None),
+    "shapes.opening_px": (0, None),
+    "shapes.vertex_noise": (0, 1),
+    "masks.n_masks": (1, 65535),
+    "masks.noise_frequency": (0.1, None),
+    "masks.noise_octaves": (1, 16),
+    "masks.noise_threshold": (0, 1),
+    "masks.size_sigma": (0, 2),
+    "masks.grid_spacing": (0.01, None),
+    "masks.grid_jitter": (0, None),
+    "masks.max_overlap": (0, 1),
+    "masks.min_visible": (0, 1),
+    "masks.line_px": (0, None),
+    "translate.brightness_ratio": (0, None),
+    "translate.generator_width": (1, None),
+    "translate.generator_downs": (1, 6),
+    "translate.generator_blocks": (0, None),
+    "translate.discriminator_width": (1, None),
+    "translate.discriminator_noise": (0, None),
+    "translate.steps": (1, None),
+    "translate.batch_size": (1, None),
+    "translate.decay_from": (0, 1),
+    "translate.cycle_weight": (0, None),
+    "translate.identity_weight": (0, None),
+    "translate.label_smoothing": (0, 1),
+    "translate.pool": (0, None),
+    "translate.ema_decay": (0, 0.999999),
+    "segment.filters": (4, None),
+    "segment.steps": (1, None),
+    "segment.batch_size": (1, None),
+    "segment.halve_every": (1, None),
+    "segment.balance": (0, 2),
+    "segment.held_out": (0.001, 0.9),
+    "segment.brightness": (0, None),
+    "segment.contrast": (0, None),
+    "segment.noise": (0, None),
+    "segment.blur_px": (0, None),
+    "classify.min_visible": (0, 1),
+    "classify.min_iou": (0, 1),
+    "classify.filters": (4, None),
+    "classify.steps": (1, None),
+    "classify.batch_size": (1, None),
+    "classify.halve_every": (1, None),
+    "classify.threshold": (0, 1),
+    "measure.min_area_px": (1, None),
+    "measure.bootstrap": (1, None),
+    "measure.nano_nm": (0, None),
+}
+
+# Pairs of numbers, smaller first, within bounds.
+SPANS: dict[str, tuple[float, float]] = {
+    "shapes.n_vertices": (3, 1000),
+    "masks.n_particles": (1, 100000),
+    "masks.size_range": (0.01, 100),
+    "translate.foreground_range": (0, 1),
+}
+TRAINED = ("shapes", "translate", "segment", "classify")
+STRIDE = 16  # of the MultiResUNet, four poolings
+SMALLEST = {"v100": 32, "v120": 64}  # tiles below leave a discriminator nothing to judge
+
+
+class Problem(NamedTuple):
+    """One thing that cannot work."""
+
+    name: str  # the setting, or the file
+    value: Any
+    allowed: str
+    cure: str
+
+
+def describe(problems: Sequence[Problem]) -> str:
+    """All problems in words, one a line."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"  {p.name} is {p.value!r}, but must be {p.allowed}; {p.cure}" for p in problems]
+    return f"{count} with the settings or inputs:\n" + "\n".join(lines)
+
+
+def check(config: ConfigDict) -> list[Problem]:
+    """Finds every setting that cannot work, for all stages at once.
+
+    Args:
+        config: settings, the variant laid over them.
+
+    Returns:
+        The problems; an empty list if there are none.
+    """
+    problems: list[Problem] = []
+
+    def expect(ok: bool, name: str, allowed: str, cure: str) -> None:
+        if not ok:
+            problems.append(Problem(f"config.{name}", _get(config, name), allowed, cure))
+
+    names = ("", "auto", *variants.VARIANTS)
+    expect(config.variant in names, "variant", f"one of {', '.join(names[1:])}", "choose one")
+    for name, choices in CHOICES.items():
+        expect(_get(config, name) in choices, name, f"one of {', '.join(choices)}", "choose one")
+    for name, (low, high) in RANGES.items():
+        value = _get(config, name)
+        ok = (low is None or value >= low) and (high is None or value <= high)
+        expect(ok, name, _say_range(low, high), "set it within")
+    for name, (low, high) in SPANS.items():
+        value = _get(config, name)
+        ok = len(value) == 2 and low <= value[0] <= value[1] <= high
+        expect(ok, name, f"two numbers, the smaller first, within {low} and {high}", "set both")
+
+    for section in TRAINED:
+        log_every, save_every = config[section].log_every, config[section].save_every
+        expect(log_every >= 1, f"{section}.log_every", "at least 1", "set it higher")
+        expect(
+            save_every >= 1 and save_every % max(log_every, 1) == 0,
+            f"{section}.save_every",
+            f"a multiple of config.{section}.log_every ({log_every})",
+            "so that no state is saved unexamined",
+        )
+        rate = config[section].learning_rate
+        expect(0 < rate < 1, f"{section}.learning_rate", "between 0 and 1", "1e-4 is a start")
+    _check_tiles(config, expect)
+    _check_data(config, expect)
+    expect(
+        config.measure.split != "markers" or config.segment.target == "instances",
+        "measure.split",
+        'watershed when config.segment.target is "mask"',
+        "or set config.segment.target=instances",
+    )
+    return problems
+
+
+def _check_tiles(config: ConfigDict, expect) -> None:
+    stride = 2**config.translate.generator_downs
+    strides = {
+        "masks.tile_px": stride,  # whole masks are translated
+        "translate.tile_px": stride,
+        "segment.tile_px": STRIDE,
+        "classify.tile_px": STRIDE,
+        "measure.tile_px": STRIDE,
+    }
+    valid = []
+    for name, stride in strides.items():
+        tile = _get(config, name)
+        ok = len(tile) == 2 and all(n >= STRIDE and n % stride == 0 for n in tile)
+        expect(ok, name, f"rows and columns, each a multiple of {stride}", "as the network needs")
+        valid.append(ok)
+    if not all(valid):
+        return
+    masks = config.masks.tile_px
+    for section in ("translate", "segment", "classify"):
+        synthetic = section == "translate" or _uses_synthesis(config, section)
+        tile = config[section].tile_px
+        expect(
+            not synthetic or (tile[0] <= masks[0] and tile[1] <= masks[1]),
+            f"{section}.tile_px",
+            f"at most config.masks.tile_px {tuple(masks)}",
+            "tiles are cut from the synthetic pairs",
+        )
+    smallest = SMALLEST.get(config.translate.discriminator, 0)
+    expect(
+        min(config.translate.tile_px) >= smallest,
+        "translate.tile_px",
+        f"at least {smallest} for the discriminator {config.translate.discriminator}",
+        "take larger tiles",
+    )
+
+
+def _check_data(config: ConfigDict, expect) -> None:
+    data = config.data
+    expect(
+        data.contrast_low < data.contrast_high,
+        "data.contrast_low",
+        f"below config.data.contrast_high ({data.contrast_high})",
+        "swap them",
+    )
+    if data.source == "folder":
+        expect(
+            bool(data.images) and Path(data.images).is_dir(),
+            "data.images",
+            "an existing folder of micrographs",
+            "give --config.data.images=FOLDER",
+        )
+        given = config.shapes.method == "polygons" or not _uses_shapes(config)
+        expect(
+            given or (bool(data.outlines) and Path(data.outlines).is_dir()),
+            "data.outlines",
+            "an existing folder of pictures, each the white outline of one particle",
+            "give --config.data.outlines=FOLDER",
+        )
+        needs_truth = config.segment.pairs != "synthetic" or config.classify.labels == "manual"
+        expect(
+            Path(data.truth).is_dir() if data.truth else not needs_truth,
+            "data.truth",
+            "an existing folder of masks named like the images",
+            "give --config.data.truth=FOLDER, or leave it empty to train on synthetic pairs",
+        )
+    if data.source == "tio2":
+        expect(
+            not data.folder or Path(data.folder).is_dir(),
+            "data.folder",
+            "an existing copy of the published data",
+            "leave it empty to have the data fetched",
+        )
+    if data.source == "phantom":
+        smallest = max(config.translate.tile_px[0], config.translate.tile_px[1])
+        expect(
+            len(data.phantom_px) == 2 and min(data.phantom_px) >= smallest,
+            "data.phantom_px",
+            f"rows and columns of at least {smallest}, the tile of config.translate.tile_px",
+            "draw larger images or take smaller tiles",
+        )
+
+
+def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> list[Problem]:
+    """Finds inputs that cannot work, from what has been read.
+
+    Args:
+        images: micrographs, each with `path` and `image` (h, w), or None where none are needed.
+        outlines: uint8 (n, s, s), or None where no outlines are needed.
+        config: settings, the variant laid over them.
+
+    Returns:
+        The problems; an empty list if there are none.
+    """
+    problems = []
+    if images is not None and not images:
+        problems.append(
+            Problem(
+                f"number of images in {config.data.images or config.data.source}",
+                0,
+                "at least 1",
+                "look at config.data.images and config.data.exclude",
+            )
+        )
+    tile = tuple(config.translate.tile_px)
+    for micrograph in (images or ()) if _uses_shapes(config) else ():
+        height, width = micrograph.image.shape
+        if height < tile[0] or width < tile[1]:
+            problems.append(
+                Problem(
+                    f"the size of {micrograph.path}",
+                    (height, width),
+                    f"at least a tile, {tile}",
+                    "leave the image out by config.data.exclude, or set smaller "
+                    "config.translate.tile_px and config.masks.tile_px",
+                )
+            )
+    if outlines is not None and len(outlines) == 0:
+        problems.append(
+            Problem(
+                f"number of outlines in {config.data.outlines}",
+                0,
+                "at least 1",
+                "draw some, or set config.shapes.method=polygons",
+            )
+        )
+    if outlines is not None and len(outlines) and min(config.masks.tile_px) < outlines.shape[1]:
+        problems.append(
+            Problem(
+                "config.masks.tile_px",
+                tuple(config.masks.tile_px),
+                f"at least the outlines' square of {outlines.shape[1]} px",
+                "take larger tiles",
+            )
+        )
+    return problems
+
+
+def _uses_synthesis(config: ConfigDict, section: str) -> bool:
+    if section == "segment":
+        return config.segment.pairs == "synthetic"
+    return config.classify.labels == "synthesis"
+
+
+def _uses_shapes(config: ConfigDict) -> bool:
+    return any(_uses_synthesis(config, section) for section in ("segment", "classify"))
+
+
+def _get(config: ConfigDict, name: str) -> Any:
+    value: Any = config
+    for part in name.split("."):
+        value = value.get(part)
+    return value
+
+
+def _say_range(low: float | None, high: float | None) -> str:
+    if high is None:
+        return f"at least {low}"
+    if low is None:
+        return f"at most {high}"
+    return f"between {low} and {high}"
