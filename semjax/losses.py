@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 
-def gradient_penalty(critic: Callable, real: jax.Array, fake: jax.Array, key: jax.Array):
+def gradient_penalty(critic: Callable, real: jax.Array, fake: jax.Array, *, key: jax.Array):
     """mean((||grad D(x)||_2 - 1)^2) at x = real + u (fake - real), u uniform in [0, 1].
 
     Args:

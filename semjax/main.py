@@ -76,9 +76,9 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    messages.talk(verbose=values.verbosity >= 1)
     try:
-        return run(values)
+        with messages.show(verbose=values.verbosity >= 1):
+            return run(values)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one ended", file=sys.stderr)
         return 130

@@ -6,23 +6,38 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from absl import logging
 
+H = TypeVar("H", bound=std_logging.Handler)
 
-def talk(*, verbose: bool = False) -> None:
+
+@contextmanager
+def show(*, verbose: bool = False) -> Iterator[None]:
     """Shows this package's messages on the terminal, and other libraries' warnings."""
     logger = logging.get_absl_logger()
+    level, propagate = logging.get_verbosity(), logger.propagate
     logging.set_verbosity(logging.DEBUG if verbose else logging.INFO)
-    for old in [h for h in logger.handlers if isinstance(h, _Terminal)]:
-        logger.removeHandler(old)
-    _attach(_Terminal(), "%H:%M:%S")
+    # Libraries give the root logger a handler of their own, which would say all things twice.
+    logger.propagate = False
+    handler = _attach(_Terminal(), "%(asctime)s %(message)s", "%H:%M:%S")
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        logging.set_verbosity(level)
 
 
 @contextmanager
 def keep(path: Path) -> Iterator[None]:
     """Writes the messages to a file too, and how a run ended if it failed."""
-    handler = _attach(std_logging.FileHandler(path, encoding="utf-8"), "%Y-%m-%d %H:%M:%S")
+    handler = _attach(
+        std_logging.FileHandler(path, encoding="utf-8"),
+        "%(asctime)s %(levelname)s %(message)s",
+        "%Y-%m-%d %H:%M:%S",
+    )
     try:
         yield
     except BaseException:
@@ -33,8 +48,8 @@ def keep(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _attach(handler: std_logging.Handler, time_format: str):
-    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", time_format))
+def _attach(handler: H, line: str, time_format: str) -> H:
+    handler.setFormatter(std_logging.Formatter(line, time_format))
     handler.addFilter(_is_ours)
     logging.get_absl_logger().addHandler(handler)
     return handler

@@ -1,6 +1,5 @@
 """Trained networks applied to images of any size."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from semjax.data import tiles
 
 OVERLAP_PX = 64
 BATCH = 4
+MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
 
 
 class Model(NamedTuple):
@@ -36,9 +36,7 @@ def load(folder: Path) -> Model:
 @partial(jax.jit, static_argnums=(0, 3))
 def _run(network: Any, variables: Any, batch: jax.Array, activation: str) -> jax.Array:
     if activation == "sigmoid":
-        return jax.nn.sigmoid(
-            network.apply(variables, batch, train=False).astype(jnp.float32)
-        )
+        return jax.nn.sigmoid(network.apply(variables, batch, train=False).astype(jnp.float32))
     return network.apply(variables, batch).astype(jnp.float32)
 
 
@@ -94,7 +92,7 @@ def run_image(
 
 
 def split_outputs(
-    outputs: np.ndarray, *, method: str, threshold: float, min_distance_px: int
+    outputs: np.ndarray, *, method: str, threshold: float = 0.5, interior_threshold: float = 0.5
 ) -> np.ndarray:
     """Labels from a segmenter's outputs.
 
@@ -102,16 +100,49 @@ def split_outputs(
         outputs: (h, w, 1) particle or (h, w, 3) particle, interior, distance; in [0, 1].
         method: "markers" (needs three outputs) or "watershed" (uses the first alone).
         threshold: a pixel belongs to a particle from this probability on.
-        min_distance_px: of two particles' centres, for the watershed.
+        interior_threshold: a pixel belongs to a marker from this probability on.
 
     Returns:
         int32 (h, w).
     """
-    if method == "markers":
-        return split.markers(
-            outputs[..., 0], outputs[..., 1], outputs[..., 2], threshold=threshold
-        )
-    return split.watershed(outputs[..., 0] >= threshold, min_distance_px=min_distance_px)
+    if method == "watershed":
+        mask = outputs[..., 0] >= threshold
+        return split.watershed(mask, min_distance_px=MIN_DISTANCE_PX)
+    return split.markers(
+        outputs[..., 0],
+        outputs[..., 1],
+        outputs[..., 2],
+        threshold=threshold,
+        interior_threshold=interior_threshold,
+    )
+
+
+def segment(
+    model: Model, image: np.ndarray, *, tile_px: tuple[int, int], flips: bool = True
+) -> np.ndarray:
+    """Labels of one image by a trained segmenter with its own thresholds.
+
+    Args:
+        model: a segmenter from a model folder.
+        image: (h, w) float32 in [-1, 1].
+        tile_px: rows and columns of a tile.
+        flips: whether outputs are averaged over the image and its three flips.
+
+    Returns:
+        int32 labels (h, w).
+    """
+    views = (slice(None), slice(None, None, -1)) if flips else (slice(None),)
+    outputs = [
+        run_image(model, image[rows, cols], tile_px=tile_px)[rows, cols]
+        for rows in views
+        for cols in views
+    ]
+    return split_outputs(
+        np.mean(outputs, axis=0),
+        method=model.settings["split"],
+        threshold=model.settings["threshold"],
+        interior_threshold=model.settings["interior_threshold"],
+    )
 
 
 def classify(
@@ -145,5 +176,3 @@ def mean_by_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     area = np.bincount(labels.ravel())[1:]
     total = np.bincount(labels.ravel(), weights=values.ravel())[1:]
     return total / np.maximum(area, 1)
-
-

@@ -144,6 +144,7 @@ def get_config() -> ConfigDict:
 
     c.measure = e = ConfigDict()
     e.split = "markers"  # markers (needs target=instances) or watershed
+    e.flips = True  # average the segmenter over an image and its flips
     e.min_area_px = 9  # smaller specks are dropped
     e.tile_px = (512, 512)  # images are predicted in tiles of this size
     e.bootstrap = 1000  # samples for the 95 % intervals

@@ -11,9 +11,7 @@ def write(path: Path, stack: np.ndarray) -> None:
     """Writes (n, h, w) uint8 or uint16, compressed; the file appears whole or not at all."""
     partial = path.with_name(path.name + ".part")
     with tifffile.TiffWriter(partial) as file:
-        file.write(
-            stack, compression="zlib", photometric="minisblack", metadata={"axes": "ZYX"}
-        )
+        file.write(stack, compression="zlib", photometric="minisblack", metadata={"axes": "ZYX"})
     os.replace(partial, path)
 
 

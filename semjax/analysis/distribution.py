@@ -41,9 +41,9 @@ def summarize(
 
     Returns:
         `n`, `nano_nm`, and for `mean`, `median`, `sd`, `d10`, `d50`, `d90`, `geometric_mean`,
-        `geometric_sd` and `share_below_nano` the value and, as `<name>_interval`, [low, high]. Plain
-        numbers, ready for JSON: what cannot be said is None, all without values and both standard
-        deviations and the intervals of a single one.
+        `geometric_sd` and `share_below_nano` the value and, as `<name>_interval`, [low, high].
+        Plain numbers, ready for JSON. What cannot be said is None: everything without values, both
+        standard deviations and all intervals of a single value.
 
     Raises:
         ValueError: for values that are not positive and finite.

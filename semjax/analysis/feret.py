@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Distance of a contour's points from a pixel's centre along an axis, in sixths of a pixel: the tips of
-# the rhombus, and the corners of the square.
+# How far a contour's points lie from a pixel's centre along an axis, in sixths of a pixel: the
+# rhombus's tips and the square's corners.
 _UNITS = 6
 _TIP, _CORNER = 2, 3
 CONTOURS = ("inner", "corners")
@@ -29,7 +29,7 @@ def _extents(labels: np.ndarray) -> tuple[np.ndarray, ...]:
     new = np.ones(label.size, bool)
     new[1:] = (label[1:] != label[:-1]) | (row[1:] != row[:-1])
     start = np.flatnonzero(new)
-    end = np.append(start[1:], label.size) - 1
+    end = np.append(start, label.size)[1:] - 1
     return label[start], row[start], column[start], column[end]
 
 
@@ -108,9 +108,12 @@ def measure(labels: np.ndarray, *, contour: str = "inner") -> Ferets:
 
     | size (radius) | minimum, inner | minimum, corners | maximum, inner | maximum, corners |
     | --- | --- | --- | --- | --- |
-TABLE
-    Of single shapes, the inner contour errs by up to half a pixel: discs have -0.5 in the minimum and
-    +0.5 in the maximum, rectangles the opposite.
+    | 6 | -0.12 | +0.46 | -0.12 | +0.60 |
+    | 12 | +0.02 | +0.62 | -0.09 | +0.64 |
+    | 25 | +0.05 | +0.69 | -0.02 | +0.70 |
+
+    Single shapes deviate by half a pixel: discs by -0.5 in the minimum and +0.4 in the maximum,
+    rectangles by +0.4 and -0.5. With corners, it is 0 and +1.2, and +1.1 and +0.2.
 
     Args:
         labels: (h, w), 0 background, 1..N.

@@ -70,8 +70,8 @@ def matched(pairs: Pairs, iou_threshold: float = 0.5) -> np.ndarray:
     """Indices into `pairs` of the optimal one-to-one matching at an IoU threshold.
 
     For a threshold of at least 1/2 no search is needed. Particles of one label image are disjoint,
-    so an IoU above 1/2 excludes any other pair of 1/2 or more with either particle; and two pairs of
-    exactly 1/2 compete only where one particle consists of two halves, either of which may be taken.
+    so an IoU above 1/2 excludes any other pair of 1/2 or more with either particle; and two pairs
+    of exactly 1/2 compete only where one particle consists of two halves: either may be taken.
 
     Raises:
         ValueError: for a threshold below 1/2.

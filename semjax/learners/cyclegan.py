@@ -33,7 +33,7 @@ class State(struct.PyTreeNode):
 
 
 def swap_with_pool(
-    pool: jax.Array, pooled: jax.Array, fakes: jax.Array, key: jax.Array
+    pool: jax.Array, pooled: jax.Array, fakes: jax.Array, *, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Fakes for the discriminator: half of them, by chance, earlier ones.
 
@@ -193,9 +193,11 @@ def cyclegan(
         pools, pooled = state.pools, state.pooled
         if pool:
             pool_image, shown_image = swap_with_pool(
-                pools["image"], pooled, fakes["image"], keys["p"]
+                pools["image"], pooled, fakes["image"], key=keys["p"]
             )
-            pool_mask, shown_mask = swap_with_pool(pools["mask"], pooled, fakes["mask"], keys["p2"])
+            pool_mask, shown_mask = swap_with_pool(
+                pools["mask"], pooled, fakes["mask"], key=keys["p2"]
+            )
             pools, pooled = {"image": pool_image, "mask": pool_mask}, pooled + n
             fakes = {"image": shown_image, "mask": shown_mask}
 

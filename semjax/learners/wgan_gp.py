@@ -91,7 +91,7 @@ def wgan_gp(
                 scores = score(params, jnp.concatenate([fake, real]), drop_key)
                 distance = jnp.mean(scores[n:]) - jnp.mean(scores[:n])
                 penalty = losses.gradient_penalty(
-                    lambda x: score(params, x, drop_key), real, fake, penalty_key
+                    lambda x: score(params, x, drop_key), real, fake, key=penalty_key
                 )
                 return penalty_weight * penalty - distance, (distance, penalty)
 

@@ -62,8 +62,14 @@ def _correlate(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _spread(outputs: Array, kernel: Array, stride: int, pads: Pads, shape: tuple) -> Array:
     """The input (of the given shape) to which a convolution sends its output's gradient back."""
-    images = jax.ShapeDtypeStruct(shape, outputs.dtype)
-    return jax.linear_transpose(lambda x: _plain(x, kernel, stride, pads), images)(outputs)[0]
+    n, h, w, c = shape
+    # XLA swaps outputs and kernel where the outputs are the smaller, and is then fifty times
+    # slower on a CPU. More outputs, all zero, prevent it.
+    rows, columns = (max(kernel.shape[0] - size, 0) for size in outputs.shape[1:3])
+    outputs = jnp.pad(outputs, ((0, 0), (0, rows), (0, columns), (0, 0)))
+    images = jax.ShapeDtypeStruct((n, h + stride * rows, w + stride * columns, c), outputs.dtype)
+    spread = jax.linear_transpose(lambda x: _plain(x, kernel, stride, pads), images)
+    return spread(outputs)[0][:, :h, :w]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

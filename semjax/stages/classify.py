@@ -89,7 +89,9 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     particles = pd.read_csv(work.filter / "particles.csv")
     segmenter = predict.load(work.segment / "model")
     images = fakes.astype(np.float32) / 127.5 - 1.0
-    outputs = predict.run_batches(segmenter, images[..., None], batch_size=8, sigmoid=True)
+    outputs = predict.run_batches(
+        segmenter, images[..., None], batch_size=predict.BATCH, sigmoid=True
+    )
     visible = particles["visible_area_px"] / particles["whole_area_px"]
     samples = []
     for i, (image, truth, output) in enumerate(zip(images, truths, outputs, strict=True)):
@@ -100,7 +102,7 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
             output,
             method=segmenter.settings["split"],
             threshold=segmenter.settings["threshold"],
-            min_distance_px=9,
+            interior_threshold=segmenter.settings["interior_threshold"],
         )
         pairs = scores.match(labels, truth)
         good = np.zeros(labels.max(initial=0) + 1, bool)

@@ -68,5 +68,7 @@ def _filter_gan_masks(config: ConfigDict, work: Work) -> float:
         keep = threshold.keep_shown(picture.image, labels, threshold=config.filter.threshold)
         labels, _ = threshold.remove(labels, keep)
         before, after = before + keep.size, after + int(keep.sum())
-        tifffile.imwrite(folder / f"{picture.name}.tif", labels.astype(np.uint16), compression="zlib")
+        tifffile.imwrite(
+            folder / f"{picture.name}.tif", labels.astype(np.uint16), compression="zlib"
+        )
     return 1.0 - after / before if before else 0.0

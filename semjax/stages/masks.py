@@ -55,7 +55,11 @@ def run(config: ConfigDict, work: Work) -> dict:
     particles.to_csv(work.masks / "particles.csv", index=False)
     shown = [
         picture
-        for row in (map(figures.color_labels, made.labels[:N_SHOWN]), flat[:N_SHOWN], domes[:N_SHOWN])
+        for row in (
+            map(figures.color_labels, made.labels[:N_SHOWN]),
+            flat[:N_SHOWN],
+            domes[:N_SHOWN],
+        )
         for picture in row
     ]
     figures.write_png(

@@ -14,8 +14,12 @@ from semjax.analysis import distribution, regions, scores
 from semjax.report import figures
 from semjax.workdir import Work, write_json, write_text
 
-SUMMARISED = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter")
-MIN_DISTANCE_PX = 9
+SUMMARISED = {
+    "min_feret": "minimum Feret diameter",
+    "max_feret": "maximum Feret diameter",
+    "equivalent_circular_diameter": "equivalent circular diameter",
+    "perimeter": "perimeter",
+}
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -38,11 +42,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     tables, rows = [], []
     for picture in pictures:
-        outputs = predict.run_image(segmenter, picture.image, tile_px=c.tile_px)
-        threshold = segmenter.settings["threshold"]
-        labels = predict.split_outputs(
-            outputs, method=c.split, threshold=threshold, min_distance_px=MIN_DISTANCE_PX
-        )
+        labels = predict.segment(segmenter, picture.image, tile_px=c.tile_px, flips=c.flips)
         labels = scores.drop_specks(labels, c.min_area_px)
         table = regions.measure(labels, picture.image, pixel_size_nm=picture.pixel_size_nm)
         score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
@@ -64,7 +64,7 @@ def run(config: ConfigDict, work: Work) -> dict:
                 "info_bar_px": picture.info_bar_px,
                 "particles": len(table),
                 "kept": int(kept.sum()),
-                "foreground_fraction": round(float((outputs[..., 0] >= threshold).mean()), 5),
+                "foreground_fraction": round(float((labels > 0).mean()), 5),
                 f"mean_min_feret_{unit}": round(float(table[f"min_feret_{unit}"][kept].mean()), 3)
                 if kept.any()
                 else None,
@@ -95,7 +95,7 @@ def _summarise(config: ConfigDict, work: Work, particles: pd.DataFrame, unit: st
     c = config.measure
     kept = particles[particles["kept"]]
     summary: dict = {"unit": unit}
-    for quantity in SUMMARISED:
+    for quantity, words in SUMMARISED.items():
         column = f"{quantity}_{unit}"
         values = kept[column].to_numpy()
         summary[quantity] = distribution.summarize(
@@ -103,7 +103,7 @@ def _summarise(config: ConfigDict, work: Work, particles: pd.DataFrame, unit: st
         )
         figures.write_png(
             work.measure / f"histogram_{quantity}.png",
-            figures.histogram(values, xlabel=quantity.replace("_", " "), unit=unit),
+            figures.histogram(values, xlabel=words, unit=unit),
         )
     write_json(work.measure / "distribution.json", summary)
     sizes = summary["min_feret"]

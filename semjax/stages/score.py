@@ -1,8 +1,9 @@
-"""Step 8: scores against the truth, where there is one; beside them a threshold that learns nothing.
+"""Step 8: scores against the truth, where there is one, beside those of a mere threshold.
 
 The truth only measures: nothing in the workflow is chosen by it.
 """
 
+import numpy as np
 import pandas as pd
 import tifffile
 from absl import logging
@@ -28,13 +29,12 @@ def run(config: ConfigDict, work: Work) -> dict:
         found = {
             "semjax": tifffile.imread(work.measure / "labels" / f"{picture.name}.tif"),
             "CycleGAN alone": tifffile.imread(work.filter / "gan_labels" / f"{picture.name}.tif"),
-            "blur, Li, watershed": classical.classical(picture.image),
+            "blur, Li, watershed": classical.classical(picture.image)[0],
         }
         for name, labels in found.items():
-            # Foreground scores are those before splitting; labels here keep every pixel of it.
-            rows[name].append(
-                scores.score(scores.drop_specks(labels, least), truth, foreground=labels > 0)
-            )
+            # Splitting removes no pixel, so the labels' foreground is the one before it.
+            labels = scores.drop_specks(labels.astype(np.int32), least)
+            rows[name].append(scores.score(labels, truth))
     table = {name: scores.pooled(found) for name, found in rows.items()}
     write_json(work.score / "scores.json", table)
     flat = [

@@ -1,5 +1,7 @@
 """Stage 5: learn to segment, from the synthetic pairs or from given masks."""
 
+import itertools
+
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -12,9 +14,10 @@ from semjax.report import figures
 from semjax.training import fit
 from semjax.workdir import Work, write_json
 
-N_SHOWN = 6
+N_SHOWN = 8
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-MAX_HELD_OUT = 64  # pairs; more do not make the choice of a threshold better
+INTERIOR_THRESHOLDS = (0.3, 0.5, 0.7)
+MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -26,8 +29,12 @@ def run(config: ConfigDict, work: Work) -> dict:
     held_out, training = order[:n_held_out][:MAX_HELD_OUT], order[n_held_out:]
     targets = [_targets(label, c.target) for label in labels]
 
-    outputs = targets[0].shape[-1]
-    kwargs = {"filters": c.filters, "outputs": outputs, "decoder": c.decoder, "dtype": c.dtype}
+    kwargs = {
+        "filters": c.filters,
+        "outputs": targets[0].shape[-1],
+        "decoder": c.decoder,
+        "dtype": c.dtype,
+    }
     network = networks.make(networks.SEGMENTERS, c.network, kwargs)
     share = float(np.mean([np.mean(targets[i][..., 0] > 127) for i in training]))
     learner = segmenter(
@@ -55,21 +62,19 @@ def run(config: ConfigDict, work: Work) -> dict:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         return predict.Model({}, network, variables)
 
-    real = [picture.image for picture in inputs.micrographs(config, work)[:3]]
+    tile_px = pictures[0].shape if c.pairs == "synthetic" else config.measure.tile_px
+    real = [picture.image for picture in inputs.micrographs(config, work)[:4]]
 
     def sample(state, step):
-        """Held-out pairs and real images, each beside the first output and its labels."""
+        """Held-out pairs and middles of real images: found particles, and the first output."""
         model, tiles = model_of(state), []
-        for image in [pictures[i] for i in held_out[:N_SHOWN]] + real:
-            image = image[: config.measure.tile_px[0], : config.measure.tile_px[1]]
-            output = predict.run_image(model, image, tile_px=config.measure.tile_px)
-            found = predict.split_outputs(
-                output, method=config.measure.split, threshold=0.5, min_distance_px=9
-            )
+        middles = [_middle(image, (2 * tile_px[0], 2 * tile_px[1])) for image in real]
+        for image in [pictures[i] for i in held_out[:N_SHOWN]] + middles:
+            output = predict.run_image(model, image, tile_px=tile_px)
+            found = predict.split_outputs(output, method=config.measure.split)
             tiles += [figures.overlay(image, found), output[..., 0] * 2.0 - 1.0]
-        figures.write_png(
-            work.segment / "samples" / f"{step:06d}.png", figures.sheet(tiles, columns=6)
-        )
+        path = work.segment / "samples" / f"{step:06d}.png"
+        figures.write_png(path, figures.sheet(tiles, columns=8))
 
     state = fit(
         learner,
@@ -82,18 +87,20 @@ def run(config: ConfigDict, work: Work) -> dict:
         sample=sample,
     )
     model = model_of(state)
-    table = _choose_threshold(config, model, [(pictures[i], labels[i]) for i in held_out])
-    best = max(table, key=lambda row: row["f1_50"])
-    write_json(work.segment / "threshold.json", {"threshold": best["threshold"], "tried": table})
+    held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
+    tried = _try_thresholds(config, model, held_out_pairs, tile_px)
+    best = max(tried, key=lambda row: row["pq"])
+    chosen = {name: best[name] for name in ("threshold", "interior_threshold")}
+    write_json(work.segment / "threshold.json", {**chosen, "tried": tried})
     checkpoints.save_model(
         work.segment / "model",
         variables=model.variables,
         network=c.network,
         network_kwargs=kwargs,
-        threshold=best["threshold"],
         split=config.measure.split,
+        **chosen,
     )
-    return {"pairs": len(pictures), **{f"held-out {k}": v for k, v in best.items()}}
+    return {"pairs": len(pictures), **{f"held-out {name}": best[name] for name in best}}
 
 
 def _pairs(config: ConfigDict, work: Work) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -122,28 +129,34 @@ def _targets(labels: np.ndarray, target: str) -> np.ndarray:
     return np.rint(np.stack(channels, axis=-1) * 255.0).astype(np.uint8)
 
 
-def _choose_threshold(config: ConfigDict, model: predict.Model, pairs: list) -> list[dict]:
-    """Scores on held-out pairs for each threshold; no real mask is looked at."""
+def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """At most `size` pixels from the middle of an image."""
+    row, col = (max(n - m, 0) // 2 for n, m in zip(image.shape, size, strict=True))
+    return image[row : row + size[0], col : col + size[1]]
+
+
+def _try_thresholds(
+    config: ConfigDict, model: predict.Model, pairs: list, tile_px: tuple[int, int]
+) -> list[dict]:
+    """Scores on held-out pairs for each threshold; with synthetic pairs, no real mask is used."""
+    least = config.measure.min_area_px
+    outputs = [predict.run_image(model, image, tile_px=tile_px) for image, _ in pairs]
+    truths = [scores.drop_specks(truth, least) for _, truth in pairs]
+    uses_interior = config.measure.split == "markers"
     rows = []
-    outputs = [
-        predict.run_image(model, image, tile_px=_tile(config, image)) for image, _ in pairs
-    ]
-    for threshold in THRESHOLDS:
+    for threshold, interior in itertools.product(
+        THRESHOLDS, INTERIOR_THRESHOLDS if uses_interior else (0.5,)
+    ):
         found = []
-        for output, (_, truth) in zip(outputs, pairs, strict=True):
+        for output, truth in zip(outputs, truths, strict=True):
             labels = predict.split_outputs(
-                output, method=config.measure.split, threshold=threshold, min_distance_px=9
+                output,
+                method=config.measure.split,
+                threshold=threshold,
+                interior_threshold=interior,
             )
-            least = config.measure.min_area_px
-            found.append(
-                scores.score(scores.drop_specks(labels, least), scores.drop_specks(truth, least))
-            )
+            found.append(scores.score(scores.drop_specks(labels, least), truth))
         together = scores.pooled(found)
-        rows.append({"threshold": threshold, "f1_50": together["f1_50"], "f1_75": together["f1_75"],
-                     "image_iou": together["image_iou"]})
+        shown = {name: together[name] for name in ("image_iou", "f1_50", "f1_75", "pq")}
+        rows.append({"threshold": threshold, "interior_threshold": interior, **shown})
     return rows
-
-
-def _tile(config: ConfigDict, image: np.ndarray) -> tuple[int, int]:
-    """Synthetic pairs are predicted whole: they are tiles already."""
-    return tuple(image.shape) if config.segment.pairs == "synthetic" else config.measure.tile_px

@@ -94,9 +94,7 @@ def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.nda
 
     state = fit(
         learner,
-        batches.training(
-            len(given), make, batch_size=(c.n_critic, c.batch_size), seed=config.seed
-        ),
+        batches.training(len(given), make, batch_size=(c.n_critic, c.batch_size), seed=config.seed),
         work.shapes,
         seed=config.seed,
         steps=c.steps,

@@ -66,7 +66,9 @@ def run(config: ConfigDict, work: Work) -> dict:
         (mask,) = augment.dihedral(mask, generator=rng)
         chosen = rng.integers(len(crops.image))
         row, col = crops.row[chosen], crops.col[chosen]
-        tile = pictures[crops.image[chosen]].image[row : row + c.tile_px[0], col : col + c.tile_px[1]]
+        tile = pictures[crops.image[chosen]].image[
+            row : row + c.tile_px[0], col : col + c.tile_px[1]
+        ]
         (tile,) = augment.dihedral(tile, generator=rng)
         return {"images": tile[..., None], "masks": _to_signed(mask)[..., None]}
 
@@ -130,7 +132,10 @@ def _paint(model: predict.Model, masks: np.ndarray, work: Work, batch_size: int)
     fakes = [
         figures.to_uint8(
             predict.run_batches(
-                model, _to_signed(masks[i : i + 64])[..., None], batch_size=batch_size, sigmoid=False
+                model,
+                _to_signed(masks[i : i + 64])[..., None],
+                batch_size=batch_size,
+                sigmoid=False,
             )[..., 0]
         )
         for i in range(0, len(masks), 64)

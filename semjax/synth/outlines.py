@@ -132,10 +132,10 @@ def signed_distances(outlines: np.ndarray) -> np.ndarray:
       added on each side is outside of every particle.
     """
     inside = np.pad(outlines > 0, ((0, 0), (2, 2), (2, 2)))
-    # Pictures of a stack are far from one another: distances are within a picture.
-    apart = (10 * inside.shape[-1], 1, 1)
-    within, beyond = (ndimage.distance_transform_edt(m, sampling=apart) for m in (inside, ~inside))
-    return np.where(inside, within - 0.5, 0.5 - beyond).astype(np.float32)
+    # One by one: SciPy's transform of a whole stack, with pictures far apart, takes 7 times longer.
+    transform = ndimage.distance_transform_edt
+    distances = [np.where(m, transform(m) - 0.5, 0.5 - transform(~m)) for m in inside]
+    return np.stack(distances).astype(np.float32)
 
 
 def domes(outlines: np.ndarray) -> np.ndarray:

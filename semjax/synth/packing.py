@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtr, ndtri
 
 from semjax.synth.perlin import perlin
 
@@ -215,7 +216,7 @@ def _stamp(bank: Bank, outline, dy, dx, factor, angle) -> jax.Array:
 
 def _draw_candidates(key, target, bank: Bank, rules: Rules, plan: Plan) -> Candidates:
     """Draw where the candidates lie, which outlines they take, their sizes and angles."""
-    keys = jax.random.split(key, 6)
+    key_noise, key_turn, key_grid, key_all = jax.random.split(key, 4)
     margin = plan.margin_px // CELL_PX
     tile = tuple(-(-n // CELL_PX) for n in plan.tile_px)
     cells = tuple(n + 2 * margin for n in tile)
@@ -225,7 +226,7 @@ def _draw_candidates(key, target, bank: Bank, rules: Rules, plan: Plan) -> Candi
         return perlin(key, cells, frequency=frequency, octaves=octaves)
 
     if plan.placement == "perlin":
-        noise = draw_noise(keys[0], plan.noise_octaves)
+        noise = draw_noise(key_noise, plan.noise_octaves)
         within = noise[margin : margin + tile[0], margin : margin + tile[1]]
         threshold = within.min() + rules.noise_threshold * (within.max() - within.min())
         if not plan.by_count:
@@ -236,44 +237,50 @@ def _draw_candidates(key, target, bank: Bank, rules: Rules, plan: Plan) -> Candi
         patches = jnp.ones(cells, bool)
 
     # Rows and columns are counted in cells until the end.
+    # One call draws for all: generators are slow to compile.
     if plan.grid == "none":
-        row, col = _scatter(keys[1], patches, plan.n_candidates)
+        uniform = jax.random.uniform(key_all, (6, plan.n_candidates))
+        row, col = _scatter(uniform[3:], patches)
         usable = jnp.int32(plan.n_candidates)
     else:
-        row, col = _grid_points(keys[1], cells, rules, plan)
+        row, col = _grid_points(key_grid, cells, rules, plan)
         allowed = patches[row.astype(jnp.int32), col.astype(jnp.int32)]
         usable = allowed.sum()
         order = jnp.argsort(~allowed, stable=True)
         row, col = row[order], col[order]
+        uniform = jax.random.uniform(key_all, (3, len(row)))
 
-    n = row.shape
     if plan.rotation == "random":
-        angle = jax.random.uniform(keys[2], n, maxval=2 * jnp.pi)
+        angle = 2 * jnp.pi * uniform[0]
     elif plan.rotation == "correlated":
         # The noise is symmetric about 0 and seldom beyond 0.5: most angles within a full turn.
-        turn = draw_noise(keys[2], 1)
+        turn = draw_noise(key_turn, 1)
         angle = 2 * jnp.pi * turn[row.astype(jnp.int32), col.astype(jnp.int32)]
     else:
-        angle = jnp.zeros(n)
+        angle = jnp.zeros_like(row)
     return Candidates(
         row=(row - margin) * CELL_PX - 0.5,
         col=(col - margin) * CELL_PX - 0.5,
-        outline=jax.random.randint(keys[3], n, 0, len(bank.fields)),
-        factor=_draw_factors(keys[4], n, rules, plan),
+        outline=_choose(uniform[1], len(bank.fields)),
+        factor=_factors(uniform[2], rules, plan),
         angle=angle,
         usable=usable,
     )
 
 
-def _scatter(key, patches, n: int) -> tuple[jax.Array, jax.Array]:
-    """Draw points evenly over the cells that are set. Rows and columns in cells, float32 (n,)."""
-    key_cell, key_within = jax.random.split(key)
+def _choose(uniform, n) -> jax.Array:
+    """Turn numbers in [0, 1) into int32 below `n`, all equally likely."""
+    return jnp.minimum((uniform * n).astype(jnp.int32), n - 1)
+
+
+def _scatter(uniform, patches) -> tuple[jax.Array, jax.Array]:
+    """Spread points evenly over the cells that are set, by numbers (3, n) in [0, 1).
+
+    Returns rows and columns in cells, float32 (n,).
+    """
     passed = jnp.cumsum(patches.reshape(-1))
-    number = jax.random.randint(key_cell, (n,), 0, passed[-1])
-    cell = jnp.searchsorted(passed, number, side="right")
-    row, col = cell // patches.shape[1], cell % patches.shape[1]
-    within = jax.random.uniform(key_within, (2, n))
-    return row + within[0], col + within[1]
+    cell = jnp.searchsorted(passed, _choose(uniform[0], passed[-1]), side="right")
+    return cell // patches.shape[1] + uniform[1], cell % patches.shape[1] + uniform[2]
 
 
 def _grid_points(
@@ -294,21 +301,23 @@ def _grid_points(
     return tuple(jnp.clip(x, 0, n - 0.01) for x, n in zip(points, cells, strict=True))
 
 
-def _draw_factors(key, shape, rules: Rules, plan: Plan) -> jax.Array:
-    """Draw factors on the size. float32, within `size_range`."""
+def _factors(uniform, rules: Rules, plan: Plan) -> jax.Array:
+    """Turn numbers in [0, 1) into factors on the size. float32, within `size_range`."""
     low, high = rules.size_range
     sigma = rules.size_sigma
     if plan.size == "none":
-        return jnp.ones(shape)
+        return jnp.ones_like(uniform)
     if plan.size == "uniform":
-        return jax.random.uniform(key, shape, minval=low, maxval=high)
+        return low + (high - low) * uniform
     # Cut distributions rather than clipped values: no pile of particles at the bounds.
-    if plan.size == "normal":
-        least, largest = jnp.maximum(-3, (low - 1) / sigma), jnp.minimum(3, (high - 1) / sigma)
-        return 1 + sigma * jax.random.truncated_normal(key, least, largest, shape)
-    least = jnp.maximum(-LIMIT, jnp.log(low) / sigma)
-    largest = jnp.minimum(LIMIT, jnp.log(high) / sigma)
-    return jnp.exp(sigma * jax.random.truncated_normal(key, least, largest, shape))
+    limit = 3.0
+    if plan.size == "lognormal":
+        low, high, limit = jnp.log(low), jnp.log(high), LIMIT
+    else:
+        low, high = low - 1, high - 1
+    least, most = (ndtr(jnp.clip(x / sigma, -limit, limit)) for x in (low, high))
+    shift = sigma * ndtri(least + (most - least) * uniform)
+    return jnp.exp(shift) if plan.size == "lognormal" else 1 + shift
 
 
 def _crop(c: Canvas, edge: int, plan: Plan) -> dict[str, jax.Array]:

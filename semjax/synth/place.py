@@ -25,16 +25,17 @@ class Assembled(NamedTuple):
     """Masks and what is known of their particles; particle k has the label k + 1.
 
     Labels run without gaps from 1 to `count` in drawing order: of two particles that overlap, the
-    one with the higher label lies on top. Rows of a mask beyond its count are zero.
+    one with the higher label lies on top. Tables are as wide as the fullest mask, and zero beyond
+    a mask's count.
     """
 
     labels: np.ndarray  # int32 (n, h, w), 0 is background
     domes: np.ndarray  # uint8 (n, h, w), 255 in the middle of a particle, 0 on the background
     count: np.ndarray  # int32 (n,), particles of each mask
-    whole_area_px: np.ndarray  # int32 (n, slots), with what is covered or beyond the tile
-    visible_area_px: np.ndarray  # int32 (n, slots), pixels of the label
-    row: np.ndarray  # float32 (n, slots), centre of the whole outline, in pixels of the tile
-    col: np.ndarray  # float32 (n, slots); centres may lie beyond the tile
+    whole_area_px: np.ndarray  # int32 (n, most), with what is covered or beyond the tile
+    visible_area_px: np.ndarray  # int32 (n, most), pixels of the label
+    row: np.ndarray  # float32 (n, most), centre of the whole outline, in pixels of the tile
+    col: np.ndarray  # float32 (n, most); centres may lie beyond the tile
     foreground: np.ndarray  # float32 (n,), the fraction reached
 
 
@@ -71,6 +72,7 @@ def assemble(
     mask. Without, it is complete with its number of particles, those outside the tile not counted.
     Either may fall short where the rules leave no room, or at the end of a grid's points.
 
+    A particle of which nothing is seen in the tile has no label and is not listed.
     Every pixel belongs to the uppermost particle: there is no gap between touching labels, and a
     covered particle may remain as specks or in several pieces, which keep their common label.
 
@@ -143,7 +145,7 @@ def assemble(
     if foreground is None:
         slots = 1.2 * n_particles[1] * region / np.prod(tile_px)
     else:
-        slots = 2.5 * foreground.max() * region / (areas.mean() * square)
+        slots = 2.5 * region / (areas.mean() * square)  # enough to cover everything
     slots = 64 * (int(slots) // 64 + 1)  # few different shapes, few compilations
     plan = Plan(
         tile_px=tuple(tile_px),
@@ -184,9 +186,10 @@ def assemble(
     # A loop over single particles keeps one core busy: several cores work on several batches.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts += pool.map(place, range(BATCH, len(index), BATCH))
-    return Assembled(
-        **{name: np.concatenate([p[name] for p in parts])[:n_masks] for name in Assembled._fields}
-    )
+    whole = {k: np.concatenate([p[k] for p in parts])[:n_masks] for k in Assembled._fields}
+    for name in ("whole_area_px", "visible_area_px", "row", "col"):
+        whole[name] = whole[name][:, : whole["count"].max()]
+    return Assembled(**whole)
 
 
 def _measure(outlines: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -15,7 +15,7 @@ def ellipses(n=6, side=32):
     return ((row / long) ** 2 + (col / 5) ** 2 <= 1).astype(np.uint8)
 
 
-def discs(side=32):
+def round_bank(side=32):
     row, col = np.indices((1, side, side))[1:] - (side - 1) / 2
     return (row**2 + col**2 <= RADIUS**2).astype(np.uint8)
 
@@ -84,15 +84,15 @@ def test_no_foreground_no_particles():
     np.testing.assert_array_equal(masks.labels.any((1, 2)), [False, True, False, True])
 
 
-def test_areas_of_discs():
-    masks = draw(discs(), size="none")
+def test_areas_of_disc():
+    masks = draw(round_bank(), size="none")
     known = np.arange(masks.row.shape[1]) < masks.count[:, None]
     np.testing.assert_allclose(masks.whole_area_px[known], np.pi * RADIUS**2, rtol=0.08)
-    assert abs(masks.whole_area_px[known].mean() / discs().sum() - 1) < 0.02
+    assert abs(masks.whole_area_px[known].mean() / round_bank().sum() - 1) < 0.02
 
 
 def test_centres_are_where_the_particles_are():
-    masks = draw(discs(), size="none", max_overlap=0.0, foreground=np.full(4, 0.1))
+    masks = draw(round_bank(), size="none", max_overlap=0.0, foreground=np.full(4, 0.1))
     chosen = inner(masks)
     for i in range(4):
         number = np.flatnonzero(chosen[i]) + 1
@@ -102,17 +102,15 @@ def test_centres_are_where_the_particles_are():
 
 
 def test_factors_change_areas():
-    small, large = (
-        draw(discs(), size="uniform", size_range=(f, f), foreground=np.full(4, 0.2))
-        for f in (0.5, 1.5)
-    )
-    for masks, factor in ((small, 0.5), (large, 1.5)):
-        areas = masks.whole_area_px[masks.whole_area_px > 0]
-        assert abs(areas.mean() / (np.pi * (factor * RADIUS) ** 2) - 1) < 0.06
+    masks = draw(round_bank(), size="uniform", size_range=(1.5, 1.5))
+    areas = masks.whole_area_px[masks.whole_area_px > 0]
+    assert abs(areas.mean() / (np.pi * (1.5 * RADIUS) ** 2) - 1) < 0.03
 
 
 def test_lognormal_factors_stay_in_their_range():
-    masks = draw(discs(), n=16, foreground=np.full(16, 0.3), size_sigma=0.5, size_range=(0.7, 1.4))
+    masks = draw(
+        round_bank(), n=16, foreground=np.full(16, 0.3), size_sigma=0.5, size_range=(0.7, 1.4)
+    )
     factors = np.sqrt(masks.whole_area_px[masks.whole_area_px > 0] / (np.pi * RADIUS**2))
     assert 0.63 < factors.min() < 0.8 and 1.25 < factors.max() < 1.45
 
@@ -125,7 +123,7 @@ def test_without_overlap_nothing_is_covered():
 
 
 def test_overlap_of_new_particles_is_limited():
-    masks = draw(discs(), size="none", max_overlap=0.3, min_visible=0.0)
+    masks = draw(round_bank(), size="none", max_overlap=0.3, min_visible=0.0)
     rows, cols = np.indices((96, 128))
     share = []
     for i in range(4):
@@ -147,7 +145,7 @@ def test_particles_stay_visible(min_visible):
 
 
 def test_the_border_cuts_particles():
-    masks = draw(discs(), size="none", n=16, foreground=np.full(16, 0.3), placement="uniform")
+    masks = draw(round_bank(), size="none", n=16, foreground=np.full(16, 0.3), placement="uniform")
     covered = masks.labels > 0
     rim = np.concatenate([covered[:, [0, -1]].ravel(), covered[:, :, [0, -1]].ravel()])
     assert abs(rim.mean() - 0.3) < 0.06
@@ -155,9 +153,8 @@ def test_the_border_cuts_particles():
     assert (masks.visible_area_px[cut] < 0.95 * masks.whole_area_px[cut]).mean() > 0.8
 
 
-@pytest.mark.parametrize("grid", ["none", "hexagonal"])
-def test_number_of_particles(grid):
-    masks = draw(ellipses(), n=20, foreground=None, n_particles=(5, 12), max_overlap=0.0, grid=grid)
+def test_number_of_particles():
+    masks = draw(ellipses(), n=20, foreground=None, n_particles=(5, 12), max_overlap=0.0)
     assert masks.count.min() >= 5 and masks.count.max() <= 12
     assert len(set(masks.count)) > 3
 
@@ -166,7 +163,12 @@ def test_noise_gathers_particles():
     spread = []
     for placement in ("uniform", "perlin"):
         masks = draw(
-            discs(), n=16, foreground=np.full(16, 0.15), placement=placement, noise_threshold=0.8
+            round_bank(),
+            n=16,
+            size="none",
+            foreground=np.full(16, 0.15),
+            placement=placement,
+            noise_threshold=0.8,
         )
         blocks = (masks.labels > 0).reshape(16, 3, 32, 4, 32).mean((2, 4))
         spread.append(blocks.std((1, 2)).mean())
@@ -176,7 +178,7 @@ def test_noise_gathers_particles():
 def test_points_lie_in_the_patches():
     patches = np.zeros((12, 20), bool)
     patches[2:4, 5:9] = patches[11, 19] = patches[0, 0] = True
-    row, col = packing._scatter(jax.random.key(0), patches, 2000)
+    row, col = packing._scatter(jax.random.uniform(jax.random.key(0), (3, 2000)), patches)
     found = np.zeros(patches.shape, int)
     np.add.at(found, (np.floor(row).astype(int), np.floor(col).astype(int)), 1)
     np.testing.assert_array_equal(found > 0, patches)
@@ -186,7 +188,7 @@ def test_points_lie_in_the_patches():
 @pytest.mark.parametrize("grid", ["cubic", "hexagonal"])
 def test_grids(grid):
     masks = draw(
-        discs(), n=2, size="none", grid=grid, grid_spacing=0.5, grid_jitter=0.0,
+        round_bank(), n=2, size="none", grid=grid, grid_spacing=0.5, grid_jitter=0.0,
         placement="uniform", foreground=np.ones(2),
     )  # fmt: skip
     chosen = inner(masks)
@@ -217,9 +219,8 @@ def test_rotation():
         )
 
     assert extents("none").max() <= 7
-    for rotation in ("random", "correlated"):
-        assert extents(rotation).max() > 15
-    assert extents("random").std() > 4
+    turned = extents("correlated")
+    assert turned.min() <= 12 and turned.max() > 18
 
 
 @pytest.mark.parametrize("line_px", [1, 2, 3])

@@ -1,0 +1,192 @@
+"""Layers against explicit formulas and against XLA's own operations and gradients."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from semjax.networks import layers
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def draw(seed, shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def assert_same(actual, expected, rtol=1e-5):
+    """Equal up to `rtol` of the largest expected value, leaf by leaf."""
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.shape == e.shape
+        np.testing.assert_allclose(a, e, rtol=0, atol=rtol * float(jnp.abs(e).max()))
+
+
+def value_and_pullbacks(f, x, kernel):
+    """The value of f(x, kernel), its gradients, and the kernel's gradient of a penalty on them."""
+
+    @jax.jit
+    def all_of_it(x, kernel):
+        y, pull = jax.vjp(f, x, kernel)
+
+        def penalty(x, kernel):
+            gradient = jax.grad(lambda x: (f(x, kernel) ** 3).sum())(x)
+            return ((jnp.sqrt((gradient**2).sum()) - 1) ** 2).mean()
+
+        return y, pull(jnp.sin(y)), jax.grad(penalty, argnums=(0, 1))(x, kernel)
+
+    return all_of_it(x, kernel)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "expected"),
+    [(8, 3, 2, (0, 1)), (9, 3, 2, (1, 1)), (8, 5, 2, (1, 2)), (8, 4, 2, (1, 1)), (7, 4, 1, (1, 2))],
+)
+def test_same_padding_is_tensorflows(size, kernel, stride, expected):
+    assert layers.same_padding(size, kernel, stride) == expected
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(6, 8), (9, 7), (5, 5)])
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (4, 1), (4, 2), (5, 2)])
+def test_conv_and_its_gradients_are_those_of_xla(k, stride, size, padding):
+    x, kernel = draw(0, (2, *size, 3)), draw(1, (k, k, 3, 6))
+
+    def expected(x, kernel):
+        strides = (stride, stride)
+        return lax.conv_general_dilated(
+            x, kernel, strides, padding.upper(), dimension_numbers=LAYOUT
+        )
+
+    assert_same(
+        value_and_pullbacks(lambda *a: layers.conv(*a, stride=stride, padding=padding), x, kernel),
+        value_and_pullbacks(expected, x, kernel),
+    )
+
+
+@pytest.mark.parametrize("size", [(3, 4), (6, 5)])
+@pytest.mark.parametrize("k", [2, 3])
+def test_transposed_conv_and_its_gradients_are_those_of_xla(k, size):
+    x, kernel = draw(0, (2, *size, 5)), draw(1, (k, k, 5, 3))
+
+    def expected(x, kernel):
+        return lax.conv_transpose(x, kernel[::-1, ::-1], (2, 2), "SAME", dimension_numbers=LAYOUT)
+
+    assert_same(
+        value_and_pullbacks(layers.transposed_conv, x, kernel),
+        value_and_pullbacks(expected, x, kernel),
+    )
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_transposed_conv_adds_each_pixel_times_the_kernel_at_twice_its_place(k):
+    x, kernel = np.asarray(draw(0, (1, 3, 4, 2))), np.asarray(draw(1, (k, k, 2, 3)))
+    expected = np.zeros((1, 8, 10, 3))
+    for row in range(3):
+        for column in range(4):
+            spot = expected[0, 2 * row : 2 * row + k, 2 * column : 2 * column + k]
+            spot += np.einsum("c,ijcf->ijf", x[0, row, column], kernel)
+    np.testing.assert_allclose(
+        layers.transposed_conv(x, kernel), expected[:, :6, :8], rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", "reflect"])
+@pytest.mark.parametrize("size", [(8, 10), (9, 8)])
+@pytest.mark.parametrize(("k", "c", "features"), [(7, 1, 4), (7, 4, 1), (3, 2, 4)])
+def test_blocks_change_nothing_but_rounding(k, c, features, size, padding):
+    x, kernel = draw(0, (2, *size, c)), draw(1, (k, k, c, features))
+    found = []
+    for choice in (False, True):
+        with layers.force_blocks(choice):
+            found.append(
+                value_and_pullbacks(lambda *a: layers.conv(*a, padding=padding), x, kernel)
+            )
+    assert_same(found[1], found[0])
+
+
+def test_blocks_are_used_when_forced():
+    x, kernel = jnp.zeros((1, 8, 8, 1)), jnp.zeros((7, 7, 1, 4))
+
+    def text():
+        return str(jax.make_jaxpr(lambda x: layers.conv(x, kernel))(x))
+
+    with layers.force_blocks(True):
+        blocks = text()
+    with layers.force_blocks(False):
+        assert text() != blocks
+    assert layers.uses_blocks() == (jax.default_backend() == "cpu")
+
+
+@pytest.mark.parametrize("k", [3, 7])
+def test_reflect_padding_mirrors_about_the_border_pixel(k):
+    x, kernel = draw(0, (1, 8, 9, 2)), draw(1, (k, k, 2, 3))
+    p = k // 2
+    padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(1, 2))
+    expected = np.einsum("nhwcij,ijcf->nhwf", windows, kernel)
+    assert_same(layers.conv(x, kernel, padding="reflect"), expected)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (13, 18), (1, 31)])
+def test_pad_to_multiple_is_undone_by_its_index(size):
+    x = draw(0, (2, *size, 1))
+    padded, back = layers.pad_to_multiple(x, 8)
+    assert all(s % 8 == 0 and s - o < 8 for s, o in zip(padded.shape[1:3], size, strict=True))
+    np.testing.assert_array_equal(padded[back], x)
+
+
+def test_space_to_depth_keeps_blocks_and_is_undone():
+    x = draw(0, (2, 4, 6, 3))
+    deep = layers.space_to_depth(x)
+    np.testing.assert_array_equal(deep[1, 1, 2], x[1, 2:4, 4:6].reshape(-1))
+    np.testing.assert_array_equal(layers.depth_to_space(deep), x)
+
+
+def test_upsample_repeats_and_max_pool_undoes_it():
+    x = draw(0, (2, 3, 4, 5))
+    large = layers.upsample(x)
+    np.testing.assert_array_equal(large, np.asarray(x).repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_array_equal(layers.max_pool(large), x)
+
+
+def test_max_pool_is_that_of_flax():
+    x = draw(0, (2, 6, 8, 3))
+    np.testing.assert_array_equal(layers.max_pool(x), nn.max_pool(x, (2, 2), (2, 2)))
+    assert_same(
+        jax.grad(lambda x: (layers.max_pool(x) ** 2).sum())(x),
+        jax.grad(lambda x: (nn.max_pool(x, (2, 2), (2, 2)) ** 2).sum())(x),
+    )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_instance_norm_normalises_each_channel_of_each_image(dtype, tolerance):
+    x = (3 * draw(0, (2, 8, 8, 3)) + 5).astype(dtype)
+    y, variables = layers.InstanceNorm().init_with_output(jax.random.key(0), x)
+    exact = np.asarray(x, np.float64)
+    centred = exact - exact.mean(axis=(1, 2), keepdims=True)
+    expected = centred / np.sqrt(exact.var(axis=(1, 2), keepdims=True) + 1e-5)
+    assert y.dtype == dtype
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+    np.testing.assert_allclose(np.asarray(y, np.float64), expected, atol=5 * tolerance)
+
+
+def test_instance_norm_of_a_constant_image_is_the_offset():
+    x = jnp.full((1, 16, 16, 2), 0.7)
+    y, _ = layers.InstanceNorm().init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(y, 0.0, atol=1e-2)
+
+
+def test_batch_norm_has_keras_constants():
+    x = 2 * draw(0, (4, 5, 5, 3)) + 1
+    norm = layers.BatchNorm(use_scale=False)
+    variables = norm.init(jax.random.key(0), x, train=True)
+    y, updates = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    expected = (x - mean.reshape(1, 1, 1, 3)) / jnp.sqrt(variance.reshape(1, 1, 1, 3) + 1e-3)
+    assert_same(y, expected, rtol=1e-4)
+    running = updates["batch_stats"]["norm"]
+    np.testing.assert_allclose(running["mean"], 0.01 * mean, rtol=1e-4)
+    np.testing.assert_allclose(running["var"], 0.99 + 0.01 * variance, rtol=1e-4)
+    assert list(variables["params"]["norm"]) == ["bias"]
