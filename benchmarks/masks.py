@@ -31,7 +31,7 @@ def main(n_masks: int = 1000) -> None:
                     n_masks=n,
                     foreground=np.full(n, fraction),
                 )
-                return time.perf_counter() - start, masks.count.mean()
+                return time.perf_counter() - start, masks.n_placed.mean()
 
             first, _ = place(BATCH)
             again, _ = place(BATCH)

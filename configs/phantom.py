@@ -17,15 +17,15 @@ def get_config(variant=""):
     config.data.source = "phantom"
     config.data.phantom_images = 12
     config.data.phantom_px = (384, 384)
-    config.data.phantom_pixel_size_nm = 5.0
+    config.data.phantom_pixel_size_nm = 7.5
 
-    config.shapes.generator_width = 32
-    config.shapes.critic_width = 8
-    config.shapes.steps = 400
-    config.shapes.batch_size = 32
+    config.shapes.generator_width = 64
+    config.shapes.critic_width = 16
+    config.shapes.steps = 300
+    config.shapes.batch_size = 24
     config.shapes.n_outlines = 500
 
-    config.masks.n_masks = 500
+    config.masks.n_masks = 600
     config.masks.tile_px = (128, 128)
     config.masks.noise_frequency = 2.0
 
@@ -35,19 +35,24 @@ def get_config(variant=""):
     config.translate.generator_blocks = 4
     config.translate.discriminator = "v100"
     config.translate.discriminator_width = 24
-    config.translate.steps = 500
+    config.translate.upsample = "resize"
+    config.translate.identity_weight = 0.0
+    config.translate.steps = 800
     config.translate.batch_size = 2
-    config.translate.ema_decay = 0.99
+    config.translate.ema_decay = 0.98
+    config.translate.save_every = 200
 
     config.segment.filters = 6
     config.segment.tile_px = (128, 128)
-    config.segment.steps = 400
+    config.segment.steps = 500
     config.segment.halve_every = 150
+    config.segment.save_every = 250
 
     config.classify.filters = 4
     config.classify.tile_px = (128, 128)
-    config.classify.steps = 100
-    config.classify.halve_every = 50
+    config.classify.steps = 150
+    config.classify.halve_every = 60
+    config.classify.save_every = 150
 
     config.measure.tile_px = (384, 384)
     return config

@@ -41,7 +41,8 @@ def keep(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        handler.stream.write(traceback.format_exc())
+        with path.open("a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
         raise
     finally:
         logging.get_absl_logger().removeHandler(handler)

@@ -62,22 +62,22 @@ def get_config() -> ConfigDict:
     m.placement = "perlin"  # perlin (inside noise patches) or uniform
     m.noise_frequency = 4.0  # noise cells across the tile's longer side
     m.noise_octaves = 1
-    m.noise_threshold = 0.5  # on the noise stretched to [0, 1]; particles lie above it
+    m.noise_threshold = 0.6  # on the noise stretched to [0, 1]; particles lie above it
     m.size = "lognormal"  # factor on an outline's size: lognormal, normal, uniform, none
-    m.size_sigma = 0.2  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
-    m.size_range = (0.4, 1.8)  # bounds of the factor; for uniform, its range
+    m.size_sigma = 0.25  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
+    m.size_range = (0.35, 1.7)  # bounds of the factor; for uniform, its range
     m.rotation = "random"  # random, none, correlated (neighbours turn alike, by a noise field)
     m.grid = "none"  # none, hexagonal, cubic
     m.grid_spacing = 0.6  # in outline squares
     m.grid_jitter = 0.1  # in outline squares
-    m.max_overlap = 0.5  # a particle is not placed with more of its area on others; 1 allows all
-    m.min_visible = 0.33  # a particle is not placed if it leaves less of another to be seen
+    m.max_overlap = 0.6  # a particle is not placed with more of its area on others; 1 allows all
+    m.min_visible = 0.25  # a particle is not placed if it leaves less of another to be seen
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
 
     c.translate = t = ConfigDict()
     t.mask_input = "dome"  # what the generator sees of a mask: dome or flat
     t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
-    t.foreground_range = (0.06, 0.8)
+    t.foreground_range = (0.02, 0.8)
     t.brightness_ratio = 1.1
     t.tile_px = (384, 384)
     t.generator_width = 64

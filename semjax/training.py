@@ -64,7 +64,9 @@ def fit(
     Raises:
         FloatingPointError: a metric is not finite; the message names the steps.
     """
-    init_key, step_key = jax.random.split(jax.random.key(seed))
+    # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
+    init_key = jax.random.key(seed, impl="rbg")
+    step_key = jax.random.key(seed)
     state = jax.jit(learner.init, out_shardings=devices.replicated())(init_key)
     step_key = jax.device_put(step_key, devices.replicated())
 

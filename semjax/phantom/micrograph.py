@@ -160,7 +160,8 @@ def _propose_places(rng, mates, radius, spread, shape) -> np.ndarray:
 
 
 def _patch(place, half) -> tuple[slice, slice]:
-    return tuple(slice(c - half, c + half + 1) for c in place)
+    row, col = place
+    return slice(row - half, row + half + 1), slice(col - half, col + half + 1)
 
 
 def _find_rest(ground: np.ndarray, body: Projection) -> float:

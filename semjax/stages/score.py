@@ -22,15 +22,19 @@ def run(config: ConfigDict, work: Work) -> dict:
         logging.info("score: no truth masks, nothing to score")
         return {"skipped": "no truth masks"}
     least = config.measure.min_area_px
-    rows = {"semjax": [], "CycleGAN alone": [], "blur, Li, watershed": []}
+    rows: dict[str, list] = {"semjax": [], "blur, Li, watershed": []}
+    gan_labels = work.filter / "gan_labels"
+    if gan_labels.is_dir():  # not there when the segmenter learns from given masks
+        rows["CycleGAN alone"] = []
     for picture in pictures:
         truth = inputs.read_truth(truths[picture.name], picture.image.shape)
         truth = scores.drop_specks(truth, least)
         found = {
             "semjax": tifffile.imread(work.measure / "labels" / f"{picture.name}.tif"),
-            "CycleGAN alone": tifffile.imread(work.filter / "gan_labels" / f"{picture.name}.tif"),
             "blur, Li, watershed": classical.classical(picture.image)[0],
         }
+        if "CycleGAN alone" in rows:
+            found["CycleGAN alone"] = tifffile.imread(gan_labels / f"{picture.name}.tif")
         for name, labels in found.items():
             # Splitting removes no pixel, so the labels' foreground is the one before it.
             labels = scores.drop_specks(labels.astype(np.int32), least)

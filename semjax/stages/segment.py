@@ -66,15 +66,17 @@ def run(config: ConfigDict, work: Work) -> dict:
     real = [picture.image for picture in inputs.micrographs(config, work)[:4]]
 
     def sample(state, step):
-        """Held-out pairs and middles of real images: found particles, and the first output."""
-        model, tiles = model_of(state), []
+        """Held-out pairs, and middles of real images: found particles beside the first output."""
+        model = model_of(state)
         middles = [_middle(image, (2 * tile_px[0], 2 * tile_px[1])) for image in real]
-        for image in [pictures[i] for i in held_out[:N_SHOWN]] + middles:
-            output = predict.run_image(model, image, tile_px=tile_px)
-            found = predict.split_outputs(output, method=config.measure.split)
-            tiles += [figures.overlay(image, found), output[..., 0] * 2.0 - 1.0]
-        path = work.segment / "samples" / f"{step:06d}.png"
-        figures.write_png(path, figures.sheet(tiles, columns=8))
+        for name, shown in (("pairs", [pictures[i] for i in held_out[:N_SHOWN]]), ("real", middles)):
+            tiles = []
+            for image in shown:
+                output = predict.run_image(model, image, tile_px=tile_px)
+                found = predict.split_outputs(output, method=config.measure.split)
+                tiles += [figures.overlay(image, found), output[..., 0] * 2.0 - 1.0]
+            path = work.segment / "samples" / f"{step:06d}_{name}.png"
+            figures.write_png(path, figures.sheet(tiles, columns=8))
 
     state = fit(
         learner,

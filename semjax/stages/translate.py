@@ -151,5 +151,8 @@ def _segment(model: predict.Model, pictures, work: Work, tile_px: tuple[int, int
     folder = work.translate / "gan_masks"
     folder.mkdir(exist_ok=True)
     for picture in pictures:
-        mask = predict.run_image(model, picture.image, tile_px=tile_px, sigmoid=False)[..., 0]
+        # Tiles of the size of training: instance norm sees other statistics in larger ones.
+        mask = predict.run_image(
+            model, picture.image, tile_px=tile_px, sigmoid=False, overlap_px=min(tile_px) // 8
+        )[..., 0]
         tifffile.imwrite(folder / f"{picture.name}.tif", figures.to_uint8(mask))

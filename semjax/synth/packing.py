@@ -298,7 +298,7 @@ def _grid_points(
     points += (jax.random.uniform(key_origin, (2, 1)) - 0.5) * jnp.array(step)[:, None]
     points += rules.jitter_px / CELL_PX * jax.random.uniform(key_jitter, points.shape, minval=-1.0)
     points = jax.random.permutation(key_order, points, axis=1)
-    return tuple(jnp.clip(x, 0, n - 0.01) for x, n in zip(points, cells, strict=True))
+    return jnp.clip(points[0], 0, cells[0] - 0.01), jnp.clip(points[1], 0, cells[1] - 0.01)
 
 
 def _factors(uniform, rules: Rules, plan: Plan) -> jax.Array:
@@ -338,7 +338,7 @@ def _crop(c: Canvas, edge: int, plan: Plan) -> dict[str, jax.Array]:
     return dict(
         labels=number[labels],
         domes=(pixels & 255).astype(jnp.uint8),
-        count=count,
+        n_placed=count,
         whole_area_px=pick(c.whole),
         visible_area_px=pick(visible),
         row=pick(c.row),

@@ -24,14 +24,14 @@ RIM = 0.35  # brightness of a dome at its particle's border
 class Assembled(NamedTuple):
     """Masks and what is known of their particles; particle k has the label k + 1.
 
-    Labels run without gaps from 1 to `count` in drawing order: of two particles that overlap, the
+    Labels run without gaps from 1 to `n_placed` in drawing order: of two particles that overlap, the
     one with the higher label lies on top. Tables are as wide as the fullest mask, and zero beyond
-    a mask's count.
+    a mask's `n_placed`.
     """
 
     labels: np.ndarray  # int32 (n, h, w), 0 is background
     domes: np.ndarray  # uint8 (n, h, w), 255 in the middle of a particle, 0 on the background
-    count: np.ndarray  # int32 (n,), particles of each mask
+    n_placed: np.ndarray  # int32 (n,), particles of each mask
     whole_area_px: np.ndarray  # int32 (n, most), with what is covered or beyond the tile
     visible_area_px: np.ndarray  # int32 (n, most), pixels of the label
     row: np.ndarray  # float32 (n, most), centre of the whole outline, in pixels of the tile
@@ -188,7 +188,7 @@ def assemble(
         parts += pool.map(place, range(BATCH, len(index), BATCH))
     whole = {k: np.concatenate([p[k] for p in parts])[:n_masks] for k in Assembled._fields}
     for name in ("whole_area_px", "visible_area_px", "row", "col"):
-        whole[name] = whole[name][:, : whole["count"].max()]
+        whole[name] = whole[name][:, : whole["n_placed"].max()]
     return Assembled(**whole)
 
 

@@ -34,7 +34,7 @@ def inner(masks, reach=20):
     """Particles that are wholly within the tile."""
     height, width = masks.labels.shape[1:]
     row, col = masks.row, masks.col
-    known = np.arange(row.shape[1]) < masks.count[:, None]
+    known = np.arange(row.shape[1]) < masks.n_placed[:, None]
     far = (row > reach) & (row < height - reach) & (col > reach) & (col < width - reach)
     return known & far
 
@@ -59,7 +59,7 @@ def test_compiled_once_for_all_batches():
 
 def test_labels_and_tables_agree(crowded):
     for i, labels in enumerate(crowded.labels):
-        count = crowded.count[i]
+        count = crowded.n_placed[i]
         areas = np.bincount(labels.ravel(), minlength=count + 1)
         assert len(areas) == count + 1 and areas[1:].min() > 0
         np.testing.assert_array_equal(areas[1:], crowded.visible_area_px[i, :count])
@@ -86,7 +86,7 @@ def test_no_foreground_no_particles():
 
 def test_areas_of_disc():
     masks = draw(round_bank(), size="none")
-    known = np.arange(masks.row.shape[1]) < masks.count[:, None]
+    known = np.arange(masks.row.shape[1]) < masks.n_placed[:, None]
     np.testing.assert_allclose(masks.whole_area_px[known], np.pi * RADIUS**2, rtol=0.08)
     assert abs(masks.whole_area_px[known].mean() / round_bank().sum() - 1) < 0.02
 
@@ -128,7 +128,7 @@ def test_overlap_of_new_particles_is_limited():
     share = []
     for i in range(4):
         taken = np.zeros((96, 128), bool)
-        for k in range(masks.count[i]):
+        for k in range(masks.n_placed[i]):
             near = (rows - masks.row[i, k]) ** 2 + (cols - masks.col[i, k]) ** 2
             disc = near <= (RADIUS + 0.2) ** 2
             share.append((disc & taken).sum() / (np.pi * RADIUS**2))
@@ -155,8 +155,8 @@ def test_the_border_cuts_particles():
 
 def test_number_of_particles():
     masks = draw(ellipses(), n=20, foreground=None, n_particles=(5, 12), max_overlap=0.0)
-    assert masks.count.min() >= 5 and masks.count.max() <= 12
-    assert len(set(masks.count)) > 3
+    assert masks.n_placed.min() >= 5 and masks.n_placed.max() <= 12
+    assert len(set(masks.n_placed)) > 3
 
 
 def test_noise_gathers_particles():
