@@ -48,7 +48,7 @@ def get_config() -> ConfigDict:
     s.gradient_penalty = 10.0
     s.learning_rate = 2e-4
     s.rotate = True  # quarter turns beside flips when the outlines are augmented
-    s.opening_px = 5  # side of the square that opens a drawn outline; 0 leaves it as drawn
+    s.opening_px = 7  # side of the square that opens a drawn outline; 0 leaves it as drawn
     s.n_vertices = (8, 16)  # polygons: range of the number of vertices
     s.vertex_noise = 0.15  # polygons: relative noise of the vertices' radii
     s.log_every = 50

@@ -22,7 +22,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cpu": {
         "shapes.generator_width": 64,
         "shapes.critic_width": 16,
-        "shapes.steps": 600,
+        "shapes.steps": 800,
         "shapes.batch_size": 32,
         "shapes.n_outlines": 1000,
         "masks.n_masks": 2000,

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
 from semjax.analysis import scores, split
+from semjax.analysis.threshold import foreground
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.report import figures
@@ -15,9 +16,11 @@ from semjax.training import fit
 from semjax.workdir import Work, write_json
 
 N_SHOWN = 8
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 INTERIOR_THRESHOLDS = (0.3, 0.5, 0.7)
 MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
+MAX_REAL = 8  # real images looked at for the same choice
+AS_GOOD = 0.02  # thresholds whose held-out PQ lies so near the best are held to be equals
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -63,13 +66,17 @@ def run(config: ConfigDict, work: Work) -> dict:
         return predict.Model({}, network, variables)
 
     tile_px = pictures[0].shape if c.pairs == "synthetic" else config.measure.tile_px
-    real = [picture.image for picture in inputs.micrographs(config, work)[:4]]
+    real = [picture.image for picture in inputs.micrographs(config, work)]
+    real = real[:: -(-len(real) // MAX_REAL)]
 
     def sample(state, step):
         """Held-out pairs, and middles of real images: found particles beside the first output."""
         model = model_of(state)
-        middles = [_middle(image, (2 * tile_px[0], 2 * tile_px[1])) for image in real]
-        for name, shown in (("pairs", [pictures[i] for i in held_out[:N_SHOWN]]), ("real", middles)):
+        middles = [_middle(image, (2 * tile_px[0], 2 * tile_px[1])) for image in real[:4]]
+        for name, shown in (
+            ("pairs", [pictures[i] for i in held_out[:N_SHOWN]]),
+            ("real", middles),
+        ):
             tiles = []
             for image in shown:
                 output = predict.run_image(model, image, tile_px=tile_px)
@@ -91,7 +98,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     model = model_of(state)
     held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
     tried = _try_thresholds(config, model, held_out_pairs, tile_px)
-    best = max(tried, key=lambda row: row["pq"])
+    best = _choose(tried, _agreement(config, model, real))
     chosen = {name: best[name] for name in ("threshold", "interior_threshold")}
     write_json(work.segment / "threshold.json", {**chosen, "tried": tried})
     checkpoints.save_model(
@@ -135,6 +142,34 @@ def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """At most `size` pixels from the middle of an image."""
     row, col = (max(n - m, 0) // 2 for n, m in zip(image.shape, size, strict=True))
     return image[row : row + size[0], col : col + size[1]]
+
+
+def _agreement(config: ConfigDict, model: predict.Model, real: list) -> dict[float, float]:
+    """Mean IoU, by threshold, of the real images' foreground with that of blur and Li."""
+    overlaps = {threshold: [] for threshold in THRESHOLDS}
+    for image in real:
+        probability = predict.run_image(model, image, tile_px=config.measure.tile_px)[..., 0]
+        simple = foreground(image)
+        for threshold, found in overlaps.items():
+            mask = probability >= threshold
+            found.append(np.sum(mask & simple) / max(np.sum(mask | simple), 1))
+    return {threshold: float(np.mean(found)) for threshold, found in overlaps.items()}
+
+
+def _choose(tried: list[dict], agreement: dict[float, float]) -> dict:
+    """The thresholds to use, without a look at any truth.
+
+    Held-out pairs say which thresholds are about as good as the best. They cannot say more: a
+    network is less sure of real images than of the fakes that it learned from, so a threshold that
+    makes no difference there makes one here. Among equals, the foreground of the real images that
+    agrees best with a mere brightness threshold decides.
+    """
+    for row in tried:
+        row["agreement"] = agreement[row["threshold"]]
+    enough = max(row["pq"] for row in tried) - AS_GOOD
+    equals = [row for row in tried if row["pq"] >= enough]
+    nearest = max(row["agreement"] for row in equals)
+    return max((row for row in equals if row["agreement"] == nearest), key=lambda row: row["pq"])
 
 
 def _try_thresholds(
