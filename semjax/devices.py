@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import pooch
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
@@ -32,6 +33,16 @@ def put_batch(batch: Any, *, axis: int = 0) -> Any:
         return jax.make_array_from_process_local_data(split if even else whole, x)
 
     return jax.tree.map(put, batch)
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second start compiles nothing.
+
+    The folder is the user's own: whoever can write there could run code as the user. Set
+    `JAX_COMPILATION_CACHE_DIR` for another one.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("semjax") / "jax"))
 
 
 def describe() -> str:

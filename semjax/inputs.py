@@ -156,8 +156,7 @@ def tsem_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dic
         else:
             sem = images.read_image(tio2.fetch([tio2.image_paths()[name]])[0])[:h, :w]
             (dy, dx), _, _ = phase_cross_correlation(threshold.foreground(sem), mask)
-            dy, dx = -dy, -dx
-        made[name] = shift_labels(labels, rows=round(-dy), cols=round(-dx))
+        made[name] = shift_labels(labels, rows=round(dy), cols=round(dx))
     return made
 
 

@@ -153,6 +153,9 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
     logging.info("%s: %s", name, action.reason)
     if action.kind == "again":
         shutil.rmtree(folder, ignore_errors=True)
+    from semjax import devices
+
+    devices.keep_compiled()
     start = marks.start(config, work, name)
     began = time.monotonic()
     try:
@@ -164,8 +167,6 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
         marks.drop(work, name)
         logging.info("%s: skipped, %s", name, summary["skipped"])
         return
-    from semjax import devices
-
     seconds = round(start["seconds"] + time.monotonic() - began, 2)
     marks.finish(
         work,

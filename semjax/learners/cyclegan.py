@@ -51,7 +51,8 @@ def swap_with_pool(
 
     Source: Shrivastava et al., CVPR 2017.
     """
-    size, n = pool.shape[0], fakes.shape[0]
+    n = fakes.shape[0]
+    size = pool.shape[0] // n * n  # a rest smaller than a batch would stay empty and be shown
     place_key, coin_key = jax.random.split(key)
     full = pooled + n > size
     places = jnp.where(

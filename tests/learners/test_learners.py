@@ -60,16 +60,15 @@ def test_every_network_and_optimiser_moves(case, key):
         assert not all(leaves_equal(getattr(state, name), getattr(after, name))), name
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "segmenter", "classifier"])
+@pytest.mark.parametrize("name", ["cyclegan", "segmenter"])
 def test_bfloat16_activations_leave_float32_states_and_metrics(name, cases, key):
-    case = cases(name, published=True, dtype="bfloat16")
-    state = jax.eval_shape(case.learner.init, key)
-    after, metrics = jax.eval_shape(case.learner.step, state, case.batch, key)
+    learner, batch = cases(name, published=True, dtype="bfloat16")[1:3]
+    state = jax.eval_shape(learner.init, key)
+    inside, (after, metrics) = jax.make_jaxpr(learner.step, return_shape=True)(state, batch, key)
     assert types(after) == types(state)
     assert {x.dtype for x in jax.tree.leaves(state)} <= {jnp.dtype("f4"), jnp.dtype("i4")}
     assert {x.dtype for x in metrics.values()} == {jnp.dtype("f4")}
-    inside = str(jax.make_jaxpr(case.learner.step)(state, case.batch, key))
-    assert "bf16" in inside
+    assert "bf16" in str(inside)
 
 
 @pytest.mark.parametrize("name", ["cyclegan", "segmenter", "classifier"])

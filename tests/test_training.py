@@ -1,0 +1,267 @@
+"""The training loop, on a learner so small that a step takes no time."""
+
+import json
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from flax import struct
+
+from semjax import optimizers, training
+from semjax.data import augment, batches
+from semjax.learners.segmenter import segmenter
+from semjax.training import Learner, fit
+
+
+class State(struct.PyTreeNode):
+    step: jax.Array
+    weights: jax.Array
+
+
+def make_learner(*, breaks_at: int = -1) -> Learner:
+    """Walks towards the batches with noise; its loss is NaN once at the step `breaks_at`."""
+
+    def init(key):
+        return State(jnp.zeros((), jnp.int32), jax.random.normal(key, (3,)))
+
+    def step(state, batch, key):
+        towards = batch.mean(axis=0) - state.weights
+        weights = state.weights + 0.1 * towards + 0.01 * jax.random.normal(key, (3,))
+        loss = jnp.where(state.step == breaks_at - 1, jnp.nan, jnp.sum(towards**2))
+        return State(state.step + 1, weights), {"loss": loss, "at": state.step + 1.0}
+
+    return Learner(init, step)
+
+
+def make_batches(*, record: list | None = None):
+    """Batches (2, 3) of items that say which they are; `record` notes what was made."""
+
+    def make(index, generator):
+        return np.concatenate([[index], generator.random(2)]).astype(np.float32)
+
+    stream = batches.training(5, make, batch_size=2, seed=3)
+    return stream if record is None else Recorded(stream, record)
+
+
+class Recorded:
+    """The batches that came, beside an iterator that Orbax still sees."""
+
+    def __init__(self, stream, record):
+        self.stream, self.record = stream, record
+
+    def __next__(self):
+        self.record.append(next(self.stream))
+        return self.record[-1]
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def run(folder, *, steps, learner=None, stream=None, seed=7, sample: Callable | None = None):
+    folder.mkdir(exist_ok=True)
+    return fit(
+        learner or make_learner(),
+        stream or make_batches(),
+        folder,
+        seed=seed,
+        steps=steps,
+        log_every=2,
+        save_every=4,
+        sample=sample,
+    )
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def contents(folder):
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in paths if "tensorboard" not in path.parts}
+
+
+def without_speed(lines):
+    return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in lines]
+
+
+def test_an_interrupted_training_ends_as_one_that_never_stopped(tmp_path):
+    straight, record = [], []
+    expected = run(tmp_path / "straight", steps=13, stream=make_batches(record=straight))
+    for steps in (6, 7, 13):
+        found = run(tmp_path / "parts", steps=steps, stream=make_batches(record=record))
+    assert found.step == expected.step == 13
+    assert np.array_equal(found.weights, expected.weights)
+    assert np.array_equal(record, straight)  # the data went on at its position
+    assert len({batch.tobytes() for batch in straight}) == 13
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
+    expected = run(tmp_path / "straight", steps=12)
+
+    def kill(state, step):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", steps=12, sample=kill)
+    # What was logged after the checkpoint, and a line cut short by the kill.
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "loss": 5.0}\n{"step": 12, "lo')
+    found = run(tmp_path / "killed", steps=12)
+    assert np.array_equal(found.weights, expected.weights)
+    assert without_speed(rows(tmp_path / "killed")) == without_speed(rows(tmp_path / "straight"))
+
+
+def test_metrics_are_means_over_intervals_the_last_one_shorter(tmp_path):
+    run(tmp_path, steps=5)
+    found = rows(tmp_path)
+    assert [row["step"] for row in found] == [2, 4, 5]
+    assert [row["at"] for row in found] == [1.5, 3.5, 5.0]
+    assert all(row["steps_per_second"] > 0 for row in found)
+
+
+def test_metrics_without_a_checkpoint_are_dropped(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "loss": 1.0}\n{"step": 4')
+    run(tmp_path, steps=2)
+    assert [row["step"] for row in rows(tmp_path)] == [2]
+    assert rows(tmp_path)[0]["loss"] != 1.0
+
+
+def test_a_finished_training_does_nothing(tmp_path):
+    done = run(tmp_path, steps=4)
+    files = contents(tmp_path)
+    record, sampled = [], []
+    again = run(
+        tmp_path,
+        steps=4,
+        stream=make_batches(record=record),
+        sample=lambda state, step: sampled.append(step),
+    )
+    assert np.array_equal(again.weights, done.weights) and again.step == 4
+    assert not record and not sampled
+    assert contents(tmp_path) == files
+
+
+def test_samples_are_drawn_at_checkpoints_and_at_the_end(tmp_path):
+    seen = []
+    run(tmp_path, steps=10, sample=lambda state, step: seen.append((step, int(state.step))))
+    assert seen == [(4, 4), (8, 8), (10, 10)]
+
+
+def test_one_checkpoint_is_kept(tmp_path):
+    run(tmp_path, steps=10)
+    kept = [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()]
+    assert kept == ["10"]
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves_nothing(tmp_path):
+    with pytest.raises(FloatingPointError) as error:
+        run(tmp_path, steps=12, learner=make_learner(breaks_at=7))
+    message = str(error.value)
+    assert f"{tmp_path.name}: loss not finite between steps 7 and 8" in message
+    assert f"checkpoint is step 4 in {tmp_path / 'checkpoints'}" in message
+    assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6]
+    # Whatever was wrong is mended: it goes on from the good state.
+    found = run(tmp_path, steps=12)
+    assert np.array_equal(found.weights, run(tmp_path / "straight", steps=12).weights)
+
+
+def test_the_seed_sets_start_and_steps(tmp_path):
+    weights = [run(tmp_path / str(i), steps=2, seed=seed).weights for i, seed in enumerate([1, 1, 2])]
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+    starts = [run(tmp_path / f"start{seed}", steps=0, seed=seed).weights for seed in (1, 2)]
+    assert not np.array_equal(*starts)
+
+
+def test_every_step_has_a_key_of_its_own(tmp_path):
+    def step(state, batch, key):
+        drawn = jax.random.uniform(key)
+        return State(state.step + 1, state.weights.at[state.step].set(drawn)), {"drawn": drawn}
+
+    learner = Learner(lambda key: State(jnp.zeros((), jnp.int32), jnp.zeros(6)), step)
+    assert np.unique(run(tmp_path, steps=6, learner=learner).weights).size == 6
+
+
+def test_progress_names_the_time_left(tmp_path, monkeypatch):
+    lines = []
+    log = SimpleNamespace(info=lambda text, *args: lines.append(text % args))
+    monkeypatch.setattr(training, "logging", log)
+    run(tmp_path, steps=4)
+    assert [line.split(" ")[1] for line in lines] == ["2/4", "4/4"]
+    assert all("loss" in line and line.endswith("s") for line in lines)
+    lines.clear()
+    run(tmp_path, steps=6)
+    assert "going on from step 4 of 6" in lines[0]
+
+
+class Shallow(nn.Module):
+    """Three convolutions, in place of a U-Net."""
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = images
+        for _ in range(2):
+            x = nn.relu(nn.Conv(8, (5, 5))(x))
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Conv(1, (1, 1))(x)
+
+
+def test_a_segmenter_learns_discs(tmp_path, discs):
+    """The noise is so strong that single pixels do not tell discs from ground."""
+    image, labels = discs
+    mask = (labels > 0)[..., None].astype(np.float32)
+
+    def make(index, generator):
+        tile, target = augment.crop(image[..., None], mask, tile_px=(32, 32), generator=generator)
+        tile, target = augment.dihedral(tile, target, generator=generator)
+        noisy = tile + generator.normal(0, 0.6, tile.shape).astype(np.float32)
+        return {"images": noisy, "targets": target}
+
+    learner = segmenter(
+        Shallow(), optimizers.adam(1e-2), tile_px=(32, 32), positive_weight=2.0
+    )
+    run = fit(
+        learner,
+        batches.training(8, make, batch_size=8, seed=0),
+        tmp_path,
+        seed=0,
+        steps=80,
+        log_every=10,
+        save_every=80,
+    )
+    losses = [row["loss"] for row in rows(tmp_path)]
+    print(losses)
+    assert losses[-1] < 0.25 < math.log(2)  # what a network that knows nothing gets at least
+    assert run.step == 80
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(run))
+
+
+def test_the_learning_rate_s_schedule_goes_on_after_a_restart(tmp_path):
+    """The optimiser's own count is part of the state."""
+
+    class Scheduled(struct.PyTreeNode):
+        step: jax.Array
+        weight: jax.Array
+        opt_state: optax.OptState
+
+    tx = optax.sgd(optimizers.halving(1.0, every=3))
+
+    def init(key):
+        weight = jnp.zeros(())
+        return Scheduled(jnp.zeros((), jnp.int32), weight, tx.init(weight))
+
+    def step(state, batch, key):
+        updates, opt_state = tx.update(jnp.ones(()), state.opt_state)
+        weight = optax.apply_updates(state.weight, updates)
+        return Scheduled(state.step + 1, weight, opt_state), {"weight": weight}
+
+    for steps in (4, 7):
+        state = run(tmp_path, steps=steps, learner=Learner(init, step))
+    assert state.weight == -(3 * 1.0 + 3 * 0.5 + 0.25)
