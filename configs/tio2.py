@@ -9,6 +9,11 @@
 The images are fetched on first use. The pixel size is read from the instrument's tags. The
 manual masks score the result and take no part in it.
 
+The paper's other two rows, with networks trained on its manual masks or on its TSEM pictures:
+
+    python launch.py --config=configs/tio2.py --config.segment.pairs=manual --workdir=runs/manual
+    python launch.py --config=configs/tio2.py --config.segment.pairs=tsem --workdir=runs/tsem
+
 Source: Ruehle, Krumrey, Hodoroaba, Scientific Reports 11, 4942 (2021).
 """
 
@@ -21,4 +26,6 @@ def get_config(variant="auto"):
     config.name = "tio2"
     config.variant = variants.check_name(variant)
     config.data.source = "tio2"
+    # The paper's validation images. They matter only where given masks train a network.
+    config.data.test_images = ("1908256", "1908268", "1908282", "1908320", "1908324", "1908326")
     return config

@@ -56,13 +56,6 @@ class Checkpoints:
         )
         return loaded["state"]
 
-    def load_state(self, state: Any) -> Any:
-        """Returns the newest state alone, without its data position."""
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
-        )
-        return self._checkpointer.load_checkpointables(None, {"state": abstract})["state"]
-
     def close(self) -> None:
         """Waits for writes and frees the folder."""
         self._checkpointer.close()
@@ -112,8 +105,12 @@ def load_model(folder: Path) -> tuple[dict, Any]:
     if settings.pop("format", 0) > MODEL_FORMAT:
         raise ValueError(f"the model in {folder} was written by a newer semjax; please update.")
     try:
-        with np.load(folder / "variables.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        # NumPy leaves a damaged file open that it has opened itself.
+        with (
+            (folder / "variables.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as stored,
+        ):
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder / 'variables.npz'} is damaged ({error}).") from error
     return settings, traverse_util.unflatten_dict(arrays, sep="/")

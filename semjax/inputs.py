@@ -45,7 +45,7 @@ def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
     else:
         folder = work.inputs / "images" if d.source == "phantom" else Path(d.images)
         paths = images.list_images(folder)
-    left_out = set(d.exclude)
+    left_out = {str(name) for name in d.exclude}  # a name of digits arrives as a number
     unknown = left_out - {path.stem for path in paths}
     if unknown:
         raise ValueError(
@@ -80,7 +80,11 @@ def truth(config: ConfigDict, work: Work) -> dict[str, Path]:
     """Masks or label images of the truth by the image's name; empty if there are none."""
     d = config.data
     if d.source == "tio2":
-        return tio2.available(tio2.mask_paths(), folder=d.folder)
+        try:
+            return tio2.available(tio2.mask_paths(), folder=d.folder)
+        except FileNotFoundError as error:  # neither a copy nor the network
+            logging.warning("truth masks cannot be had: %s", error)
+            return {}
     if d.source == "phantom":
         folder = work.inputs / "truth"
     elif d.truth:
@@ -105,7 +109,8 @@ def read_truth(path: Path, shape: tuple[int, int]) -> np.ndarray:
             f"{path} has {picture.shape} px, its image {shape}; expected at least the image's size."
         )
     picture = picture[: shape[0], : shape[1]]
-    if np.unique(picture).size <= 2:
+    if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
+        picture = picture > picture.max() / 2  # compression blurs a mask's two values
         return scores.label_truth(picture)
     return picture.astype(np.int32)
 
@@ -121,7 +126,8 @@ def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> d
     Raises:
         FileNotFoundError: there are none.
     """
-    found = {name: path for name, path in truth(config, work).items() if name in shapes}
+    names = set(shapes) - tested(config)
+    found = {name: path for name, path in truth(config, work).items() if name in names}
     if not found:
         raise FileNotFoundError(
             "training on manual masks (segment.pairs='manual') needs masks named like the images; "
@@ -143,21 +149,32 @@ def tsem_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dic
     if config.data.source != "tio2":
         raise ValueError("segment.pairs='tsem' needs TSEM pictures: data.source must be 'tio2'.")
     paths = tio2.available(tio2.tsem_image_paths(), folder=config.data.folder)
+    if not paths:
+        raise FileNotFoundError("the copy of the published data holds no TSEM pictures.")
     shifts = tio2.shifts(folder=config.data.folder)
     made = {}
-    for name in sorted(set(paths) & set(shapes)):
+    for name in sorted((set(paths) & set(shapes)) - tested(config)):
         h, w = shapes[name]
         picture = images.read_image(paths[name]).astype(np.float32)[:h, :w]
         inverted = picture.max() - picture
         mask = inverted > threshold.otsu(inverted)
         labels = split.watershed(mask, min_distance_px=9)
-        if name in shifts:
+        if config.segment.registration == "published" and name in shifts:
             dy, dx = shifts[name]
         else:
-            sem = images.read_image(tio2.fetch([tio2.image_paths()[name]])[0])[:h, :w]
+            sem = images.read_image(_tio2_image(config, name))[:h, :w]
             (dy, dx), _, _ = phase_cross_correlation(threshold.foreground(sem), mask)
         made[name] = shift_labels(labels, rows=round(dy), cols=round(dx))
     return made
+
+
+def _tio2_image(config: ConfigDict, name: str) -> Path:
+    return tio2.fetch([tio2.image_paths()[name]], folder=config.data.folder)[0]
+
+
+def tested(config: ConfigDict) -> set[str]:
+    """Names of the images that no given mask may train on."""
+    return {str(name) for name in config.data.test_images}
 
 
 def shift_labels(labels: np.ndarray, *, rows: int, cols: int) -> np.ndarray:

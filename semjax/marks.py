@@ -15,6 +15,14 @@ from ml_collections import ConfigDict
 
 from semjax.workdir import STAGES, Work, read_json, write_json
 
+# Settings of other sections that a stage's result depends on too.
+BORROWED = {
+    "masks": ("translate.tiles", "translate.foreground_range", "translate.brightness_ratio"),
+    "filter": ("masks.line_px",),
+    "segment": ("masks.line_px", "measure.split", "measure.tile_px", "measure.min_area_px"),
+    "classify": ("segment.brightness", "segment.contrast", "segment.noise", "segment.blur_px"),
+    "score": ("measure.min_area_px",),
+}
 # Settings that change neither a stage's result nor whether it may go on.
 FREE = ("log_every", "save_every")
 
@@ -62,7 +70,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     }.get(name, False)
     left_out = {"folder"}  # where the verified copy lies does not matter
     if not uses_truth:
-        left_out.add("truth")
+        left_out |= {"truth", "test_images"}
     if name not in ("measure", "score"):
         left_out.add("pixel_size_nm")
     if name != "shapes":
@@ -72,6 +80,9 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     found = {"seed": config.seed}
     found |= {f"data.{key}": value for key, value in config.data.items() if key not in left_out}
     found |= {f"{name}.{key}": value for key, value in own.items()}
+    for borrowed in BORROWED.get(name, ()):
+        other, key = borrowed.split(".")
+        found[borrowed] = config[other][key]
     return plain(found)
 
 

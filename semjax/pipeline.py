@@ -62,7 +62,9 @@ def run(
                 continue
             _run_stage(name, action, config, work)
             _write_report(config, work)
-        if not work.report.exists():
+        # A run killed between a stage's mark and its report left the report behind.
+        done = [mark.stat().st_mtime for mark in work.path.glob("*/done.json")]
+        if not work.report.exists() or work.report.stat().st_mtime < max(done, default=0.0):
             _write_report(config, work)
     logging.info("report: %s", work.report)
     return work
@@ -127,7 +129,7 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
     if running != ["shapes"]:
         pictures = inputs.micrographs(config, work)
     outlines = None
-    if "shapes" in running and config.shapes.method != "polygons":
+    if "shapes" in running:
         outlines = inputs.given_outlines(config, work)
     problems = validate.check_inputs(pictures, outlines, config)
     if problems:

@@ -28,7 +28,7 @@ class Model(NamedTuple):
 def load(folder: Path) -> Model:
     """Reads a model folder as written by `segment`, `classify` or `translate`."""
     settings, variables = checkpoints.load_model(folder)
-    table = {**networks.TRANSLATORS, **networks.SEGMENTERS}
+    table = {**networks.TRANSLATORS, **networks.SEGMENTERS, **networks.CLASSIFIERS}
     network = networks.make(table, settings["network"], settings["network_kwargs"])
     return Model(settings, network, jax.device_put(variables))
 
@@ -172,7 +172,7 @@ def classifier_input(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def mean_by_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean of `values` over each label 1..N; 0 for a label without pixels."""
+    """Mean of `values` (h, w) over each label 1..N of `labels` (h, w): (N,), 0 without pixels."""
     area = np.bincount(labels.ravel())[1:]
     total = np.bincount(labels.ravel(), weights=values.ravel())[1:]
     return total / np.maximum(area, 1)

@@ -1,9 +1,9 @@
 """Every setting of the workflow: its default, its unit and what it means.
 
-One section a stage, named like the stage. `get_config` holds the full-size workflow; `VARIANTS`
-says what each variant changes. A material's config file (see `configs/`) starts from `get_config`
-and sets what is special to the material; the variant is laid over it when the run starts, and
-`--config.section.name=value` wins over both.
+One section a stage, named like the stage. `get_config` holds the full-size workflow; `VARIANTS` in
+`variants.py` says what each variant changes. A material's config file (see `configs/`) starts
+from `get_config` and sets what is special to the material; the variant is laid over it when the run
+starts, and `--config.section.name=value` wins over both.
 """
 
 from ml_collections import ConfigDict
@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
     d.images = ""  # folder of micrographs
     d.outlines = ""  # folder of pictures, each the white outline of one particle
     d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
+    d.test_images = ()  # names: never trained on with given masks, and scored by themselves
     d.folder = ""  # tio2: an existing copy of the published data; "" fetches into the cache
     d.exclude = ()  # names of images to leave out
     d.pixel_size_nm = 0.0  # 0 reads the instrument's tags; without tags results stay in pixels
@@ -107,6 +108,7 @@ def get_config() -> ConfigDict:
 
     c.segment = g = ConfigDict()
     g.pairs = "synthetic"  # synthetic, manual (masks given by data.truth), tsem
+    g.registration = "published"  # tsem: shifts as published, or "correlation", found by us
     g.target = "instances"  # instances (particle, interior, distance) or mask (as in the paper)
     g.network = "multires_unet"
     g.filters = 16

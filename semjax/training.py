@@ -62,7 +62,7 @@ def fit(
         The final state.
 
     Raises:
-        FloatingPointError: a metric is not finite; the message names the steps.
+        FloatingPointError: a metric is not finite; the message names the step.
     """
     # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
     init_key = jax.random.key(seed, impl="rbg")
@@ -97,9 +97,13 @@ def fit(
             row["steps_per_second"] = round(len(pending) / seconds, 4)
             bad = [name for name, value in row.items() if not math.isfinite(value)]
             if bad:
+                values = jax.device_get(pending)
+                first = next(
+                    i for i, m in enumerate(values) if not np.isfinite(list(m.values())).all()
+                )
                 raise FloatingPointError(
-                    f"{folder.name}: {', '.join(bad)} not finite between steps "
-                    f"{step - len(pending) + 1} and {step}; the last good checkpoint is step "
+                    f"{folder.name}: {', '.join(bad)} not finite from step "
+                    f"{step - len(pending) + 1 + first} on; the last good checkpoint is step "
                     f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
                     "Try a lower learning rate."
                 )
@@ -110,9 +114,9 @@ def fit(
             progress.show(step, row)
             pending = []
             if step % save_every == 0 or step == steps:
-                checkpoints.save(step, state, batches)
-                if sample is not None:
+                if sample is not None:  # first, so that a kill cannot leave a picture out
                     sample(state, step)
+                checkpoints.save(step, state, batches)
             interval_start = time.monotonic()
     checkpoints.close()
     return state

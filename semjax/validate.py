@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from semjax import variants
+from semjax.networks import SEGMENTERS
 
 CHOICES = {
     "data.source": ("folder", "tio2", "phantom"),
@@ -24,7 +25,8 @@ CHOICES = {
     "filter.threshold": ("li", "otsu", "mean", "median", "none"),
     "segment.pairs": ("synthetic", "manual", "tsem"),
     "segment.target": ("instances", "mask"),
-    "segment.network": ("multires_unet",),
+    "segment.network": tuple(SEGMENTERS),
+    "segment.registration": ("published", "correlation"),
     "segment.decoder": ("published", "symmetric"),
     "segment.dtype": ("float32", "bfloat16"),
     "classify.labels": ("synthesis", "manual"),
@@ -58,7 +60,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "masks.n_masks": (1, 65535),
     "masks.noise_frequency": (0.1, None),
     "masks.noise_octaves": (1, 16),
-    "masks.noise_threshold": (0, 1),
+    "masks.noise_threshold": (0, 0.99),
     "masks.size_sigma": (0, 2),
     "masks.grid_spacing": (0.01, None),
     "masks.grid_jitter": (0, None),
@@ -104,7 +106,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 # Pairs of numbers, smaller first, within bounds.
 SPANS: dict[str, tuple[float, float]] = {
     "shapes.n_vertices": (3, 1000),
-    "masks.n_particles": (1, 100000),
+    "masks.n_particles": (1, 65535),  # labels are stored in 16 bits
     "masks.size_range": (0.01, 100),
     "translate.foreground_range": (0, 1),
 }
@@ -170,6 +172,29 @@ def check(config: ConfigDict) -> list[Problem]:
         expect(0 < rate < 1, f"{section}.learning_rate", "between 0 and 1", "1e-4 is a start")
     _check_tiles(config, expect)
     _check_data(config, expect)
+    size_range = config.masks.size_range
+    expect(
+        config.masks.size == "uniform"
+        or len(size_range) != 2  # said above already, as is a wrong order
+        or size_range[0] > size_range[1]
+        or size_range[0] <= 1 <= size_range[1],
+        "masks.size_range",
+        "around 1, the outlines' own size",
+        'widen it, or set config.masks.size="uniform"',
+    )
+    expect(
+        config.translate.pool == 0 or config.translate.pool >= config.translate.batch_size,
+        "translate.pool",
+        f"0 or at least config.translate.batch_size ({config.translate.batch_size})",
+        "set it higher",
+    )
+    for name, value in (("segment.pairs", "tsem"), ("classify.labels", "manual")):
+        expect(
+            _get(config, name) != value or config.data.source == "tio2",
+            name,
+            f"another choice than {value!r}, unless config.data.source is 'tio2'",
+            "only the published data set has such files",
+        )
     expect(
         config.measure.split != "markers" or config.segment.target == "instances",
         "measure.split",
@@ -230,9 +255,8 @@ def _check_data(config: ConfigDict, expect) -> None:
             "an existing folder of micrographs",
             "give --config.data.images=FOLDER",
         )
-        given = config.shapes.method == "polygons" or not _uses_shapes(config)
         expect(
-            given or (bool(data.outlines) and Path(data.outlines).is_dir()),
+            not _uses_shapes(config) or (bool(data.outlines) and Path(data.outlines).is_dir()),
             "data.outlines",
             "an existing folder of pictures, each the white outline of one particle",
             "give --config.data.outlines=FOLDER",
@@ -282,26 +306,40 @@ def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> 
                 "look at config.data.images and config.data.exclude",
             )
         )
-    tile = tuple(config.translate.tile_px)
-    for micrograph in (images or ()) if _uses_shapes(config) else ():
+    section, tile = max(
+        (("masks", config.masks.tile_px), ("translate", config.translate.tile_px))
+        if _uses_shapes(config)
+        else (("segment", config.segment.tile_px), ("classify", config.classify.tile_px)),
+        key=lambda item: item[1][0] * item[1][1],
+    )
+    for micrograph in images or ():
         height, width = micrograph.image.shape
         if height < tile[0] or width < tile[1]:
             problems.append(
                 Problem(
                     f"the size of {micrograph.path}",
                     (height, width),
-                    f"at least a tile, {tile}",
-                    "leave the image out by config.data.exclude, or set smaller "
-                    "config.translate.tile_px and config.masks.tile_px",
+                    f"at least a tile of config.{section}.tile_px, {tuple(tile)}",
+                    "leave the image out by config.data.exclude, or set smaller tiles",
                 )
             )
+    unknown = [m.name for m in images or () if m.pixel_size_nm is None]
+    if unknown and len(unknown) < len(images or ()):
+        problems.append(
+            Problem(
+                "the pixel size",
+                f"unknown for {', '.join(unknown[:5])}",
+                "known for all images or for none",
+                "give config.data.pixel_size_nm, or leave images out by config.data.exclude",
+            )
+        )
     if outlines is not None and len(outlines) == 0:
         problems.append(
             Problem(
                 f"number of outlines in {config.data.outlines}",
                 0,
                 "at least 1",
-                "draw some, or set config.shapes.method=polygons",
+                "draw some",
             )
         )
     if outlines is not None and len(outlines) and min(config.masks.tile_px) < outlines.shape[1]:

@@ -55,8 +55,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # instead of a fresh draw for each particle; labels keep the full visible area (theirs were
     # eroded by 2 px, and by a moat of 2 px; here lines of 2 px lie in the flat mask); training
     # crops are random instead of 9 fixed tiles an image; the generators of the last step are used
-    # (theirs: of the lowest discriminator loss); flips are drawn instead of stored fourfold; and
-    # contrast is stretched over a whole image, not over each tile.
+    # (theirs: of the lowest discriminator loss); flips are drawn instead of stored fourfold, also
+    # for the CycleGAN (theirs: none); generators are updated before discriminators; all masks
+    # train the CycleGAN (theirs: 91 of them); the rate of the U-Net halves after each 10 epochs
+    # (theirs: first after 9); the threshold is chosen on held-out pairs (theirs: 0.5); and contrast
+    # is stretched over a whole image, not over each tile.
     "v100": {
         "data.contrast_low": 0.0,
         "data.contrast_high": 100.0,
@@ -130,13 +133,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "classify.decoder": "published",
         "classify.tile_px": (352, 512),
         "classify.batch_size": 2,
+        "segment.save_every": 5000,
         "measure.split": "watershed",
+        "measure.flips": False,
         "measure.tile_px": (352, 512),
     },
     # The authors' version 1.2.0. What differs, beside the first three points above: particles are
     # drawn in random order (theirs row by row, so that the lower right lay on top); the
     # learning rate really decays (theirs was meant to and did not), the image pool really works,
-    # and both generators are trained on the joint loss, cycle included.
+    # and both generators are trained on the joint loss, cycle included; square tiles are turned by
+    # quarters beside the flips.
     "v120": {
         "data.contrast_low": 0.5,
         "data.contrast_high": 99.5,
@@ -214,7 +220,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "classify.decoder": "published",
         "classify.tile_px": (384, 384),
         "classify.batch_size": 5,
+        "segment.save_every": 5000,
         "measure.split": "watershed",
+        "measure.flips": False,
         "measure.tile_px": (384, 384),
     },
 }

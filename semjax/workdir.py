@@ -49,18 +49,6 @@ class Work:
     def inputs(self) -> Path:
         return self.path / "inputs"
 
-    @property
-    def input_images(self) -> Path:
-        return self.inputs / "images"
-
-    @property
-    def input_outlines(self) -> Path:
-        return self.inputs / "outlines"
-
-    @property
-    def input_truth(self) -> Path:
-        return self.inputs / "truth"
-
     # The folders of the stages.
     @property
     def shapes(self) -> Path:
@@ -94,86 +82,9 @@ class Work:
     def score(self) -> Path:
         return self.stage("score")
 
-    # Artifacts that a later stage reads.
     @property
     def outlines(self) -> Path:
         return self.shapes / "outlines.npz"
-
-    @property
-    def mask_labels(self) -> Path:
-        return self.masks / "labels.tif"
-
-    @property
-    def mask_flat(self) -> Path:
-        return self.masks / "masks.tif"
-
-    @property
-    def mask_domes(self) -> Path:
-        return self.masks / "domes.tif"
-
-    @property
-    def mask_particles(self) -> Path:
-        return self.masks / "particles.csv"
-
-    @property
-    def fakes(self) -> Path:
-        return self.translate / "fakes.tif"
-
-    @property
-    def gan_masks(self) -> Path:
-        return self.translate / "gan_masks"
-
-    @property
-    def translate_model(self) -> Path:
-        return self.translate / "model"
-
-    @property
-    def filtered_labels(self) -> Path:
-        return self.filter / "labels.tif"
-
-    @property
-    def filtered_masks(self) -> Path:
-        return self.filter / "masks.tif"
-
-    @property
-    def filtered_particles(self) -> Path:
-        return self.filter / "particles.csv"
-
-    @property
-    def segment_model(self) -> Path:
-        return self.segment / "model"
-
-    @property
-    def threshold(self) -> Path:
-        return self.segment / "threshold.json"
-
-    @property
-    def classify_model(self) -> Path:
-        return self.classify / "model"
-
-    @property
-    def labels(self) -> Path:
-        return self.measure / "labels"
-
-    @property
-    def overlays(self) -> Path:
-        return self.measure / "overlays"
-
-    @property
-    def particles(self) -> Path:
-        return self.measure / "particles.csv"
-
-    @property
-    def images(self) -> Path:
-        return self.measure / "images.csv"
-
-    @property
-    def distribution(self) -> Path:
-        return self.measure / "distribution.json"
-
-    @property
-    def scores(self) -> Path:
-        return self.score / "scores.json"
 
     def create(self) -> None:
         """Makes the folder and proves that it can be written.

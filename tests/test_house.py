@@ -17,7 +17,7 @@ ONLY = {
     "flax.linen": ("networks",),
     "orbax": ("checkpoints.py",),
     "grain": ("data",),
-    "pooch": ("data",),
+    "pooch": ("data", "devices.py"),
     "ml_collections": (
         "stages",
         "inputs.py",

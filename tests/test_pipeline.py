@@ -160,7 +160,7 @@ def test_a_stage_without_its_sources_says_which(tmp_path, stages):
 
 
 def test_manual_pairs_need_no_synthesis(tmp_path, stages):
-    manual = {"segment__pairs": "manual", "classify__labels": "manual"}
+    manual = {"segment__pairs": "manual", "classify__labels": "manual", "data__source": "tio2"}
     assert run(tmp_path, stages, **manual) == ["segment", "classify", "measure", "score"]
 
 

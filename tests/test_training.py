@@ -173,7 +173,9 @@ def test_a_loss_that_is_not_finite_stops_and_saves_nothing(tmp_path):
 
 
 def test_the_seed_sets_start_and_steps(tmp_path):
-    weights = [run(tmp_path / str(i), steps=2, seed=seed).weights for i, seed in enumerate([1, 1, 2])]
+    weights = [
+        run(tmp_path / str(i), steps=2, seed=seed).weights for i, seed in enumerate([1, 1, 2])
+    ]
     assert np.array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
     starts = [run(tmp_path / f"start{seed}", steps=0, seed=seed).weights for seed in (1, 2)]
@@ -224,22 +226,20 @@ def test_a_segmenter_learns_discs(tmp_path, discs):
         noisy = tile + generator.normal(0, 0.6, tile.shape).astype(np.float32)
         return {"images": noisy, "targets": target}
 
-    learner = segmenter(
-        Shallow(), optimizers.adam(1e-2), tile_px=(32, 32), positive_weight=2.0
-    )
+    learner = segmenter(Shallow(), optimizers.adam(1e-2), tile_px=(32, 32), positive_weight=2.0)
     run = fit(
         learner,
         batches.training(8, make, batch_size=8, seed=0),
         tmp_path,
         seed=0,
-        steps=80,
+        steps=60,
         log_every=10,
-        save_every=80,
+        save_every=60,
     )
     losses = [row["loss"] for row in rows(tmp_path)]
-    print(losses)
-    assert losses[-1] < 0.25 < math.log(2)  # what a network that knows nothing gets at least
-    assert run.step == 80
+    # Knowing nothing costs at least log 2; knowing each pixel's brightness alone, about 0.3.
+    assert losses[-1] < 0.12 < math.log(2)
+    assert run.step == 60
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(run))
 
 

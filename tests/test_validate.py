@@ -30,7 +30,8 @@ def test_every_checked_setting_exists_and_its_default_passes(config, name):
 def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
     # Kinds of settings that need no check: free text, switches and those of check's own rules.
     checked = {*validate.CHOICES, *validate.RANGES, *validate.SPANS}
-    own_rules = ("tile_px", "log_every", "save_every", "learning_rate", "phantom_px", "exclude")
+    own_rules = ("tile_px", "log_every", "save_every", "learning_rate", "phantom_px")
+    own_rules += ("exclude", "test_images")
     missing = [
         f"{section}.{option}"
         for section, values in config.items()
@@ -53,6 +54,8 @@ def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
         ({"masks.max_overlap": 1.5}, "masks.max_overlap"),
         ({"masks.size_range": (1.8, 0.4)}, "masks.size_range"),
         ({"masks.size_range": (0.4,)}, "masks.size_range"),
+        ({"masks.size_range": (1.2, 1.8)}, "masks.size_range"),
+        ({"translate.pool": 3}, "translate.pool"),
         ({"translate.tile_px": (100, 384)}, "translate.tile_px"),
         ({"translate.tile_px": (768, 768)}, "translate.tile_px"),
         ({"translate.tile_px": (48, 48)}, "translate.tile_px"),
@@ -79,8 +82,8 @@ def test_one_wrong_setting_is_the_one_named(config, change, named):
 
 def test_manual_pairs_need_the_truth(config):
     here = str(Path(__file__).parent)
-    config.data.update(source="folder", images=here)
-    config.segment.pairs = config.classify.labels = "manual"
+    config.data.update(source="folder", images=here, outlines=here)
+    config.segment.pairs = "manual"
     assert [p.name for p in validate.check(config)] == ["config.data.truth"]
     config.data.truth = here
     assert validate.check(config) == []
@@ -94,8 +97,9 @@ def test_all_problems_come_at_once_with_value_rule_and_cure(config):
     assert "config.filter.threshold is 'lee', but must be one of li, otsu" in text
 
 
-def picture(height, width):
-    return SimpleNamespace(path=Path("a.tif"), image=np.zeros((height, width), np.float32))
+def picture(height, width, pixel_size_nm=5.0):
+    image = np.zeros((height, width), np.float32)
+    return SimpleNamespace(name="a", path=Path("a.tif"), image=image, pixel_size_nm=pixel_size_nm)
 
 
 def test_good_inputs_pass(config):
@@ -109,6 +113,11 @@ def test_good_inputs_pass(config):
     ("images", "outlines", "words"),
     [
         ([], None, "number of images"),
+        (
+            [picture(712, 1024), picture(712, 1024, None)],
+            None,
+            r"pixel size is 'unknown for a', but must be known for all",
+        ),
         ([picture(300, 1024)], None, r"a.tif is \(300, 1024\), but must be at least a tile"),
         (None, np.zeros((0, 64, 64), np.uint8), "number of outlines"),
         (None, np.ones((1, 400, 400), np.uint8), "square of 400 px"),
@@ -118,3 +127,13 @@ def test_bad_inputs_are_named(config, images, outlines, words):
     problems = validate.check_inputs(images, outlines, config)
     assert len(problems) == 1
     assert re.search(words, validate.describe(problems))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("segment.pairs", "tsem"), ("classify.labels", "manual")]
+)
+def test_files_of_the_published_data_need_that_source(config, name, value):
+    config.update_from_flattened_dict({"data.source": "phantom", name: value})
+    assert [p.name for p in validate.check(config)] == [f"config.{name}"]
+    config.data.source = "tio2"
+    assert validate.check(config) == []

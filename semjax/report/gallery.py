@@ -172,8 +172,8 @@ SOURCES = {
     "translate": [
         *_training("3_translate", "Samples of the last check during training"),
         Source(
-            "Masks as the generator sees them, and the micrographs it made of them",
-            ("3_translate/fakes.tif", "2_masks/domes.tif"),
+            "Masks, and the micrographs made of them",
+            ("2_masks/masks.tif", "3_translate/fakes.tif"),
             _stacks,
         ),
         Source("Masks made of real micrographs", ("3_translate/gan_masks/*.tif",), _pictures),

@@ -23,6 +23,10 @@ def run(config: ConfigDict, work: Work) -> dict:
     """Writes the classifier's model folder."""
     c = config.classify
     samples = _from_synthesis(config, work) if c.labels == "synthesis" else _manual(config, work)
+    if len(samples) < 2:
+        raise ValueError(
+            f"classify needs at least 2 images to learn from; there are {len(samples)}."
+        )
     n_held_out = max(1, len(samples) // 10)
     held_out, training = samples[:n_held_out], samples[n_held_out:]
     kwargs = {"filters": c.filters, "outputs": 1, "decoder": c.decoder, "dtype": c.dtype}
@@ -33,7 +37,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         network,
         optimizers.adam(optimizers.halving(c.learning_rate, every=c.halve_every)),
         tile_px=c.tile_px,
-        positive_weight=(total - good) / max(good, 1),
+        positive_weight=max(total - good, 1) / max(good, 1),
     )
 
     def make(index, rng):
@@ -88,13 +92,10 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     truths = stacks.read(work.filter / "labels.tif").astype(np.int32)
     particles = pd.read_csv(work.filter / "particles.csv")
     segmenter = predict.load(work.segment / "model")
-    images = fakes.astype(np.float32) / 127.5 - 1.0
-    outputs = predict.run_batches(
-        segmenter, images[..., None], batch_size=predict.BATCH, sigmoid=True
-    )
     visible = particles["visible_area_px"] / particles["whole_area_px"]
+    outputs = _segment(segmenter, fakes)
     samples = []
-    for i, (image, truth, output) in enumerate(zip(images, truths, outputs, strict=True)):
+    for i, (image, truth, output) in enumerate(zip(fakes, truths, outputs, strict=True)):
         whole = np.zeros(truth.max(initial=0) + 1, bool)
         rows = (particles["mask"] == i).to_numpy()
         whole[particles.loc[rows, "label"]] = visible[rows] >= c.min_visible
@@ -108,8 +109,16 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
         good = np.zeros(labels.max(initial=0) + 1, bool)
         found = (pairs.iou >= c.min_iou) & whole[pairs.truth]
         good[pairs.predicted[found]] = True
+        image = image.astype(np.float32) / 127.5 - 1.0
         samples.append({"image": image, "labels": labels, "good": good})
     return samples
+
+
+def _segment(segmenter: predict.Model, fakes: np.ndarray):
+    """The segmenter's outputs, one fake after the other: all at once could fill the memory."""
+    for start in range(0, len(fakes), 64):
+        images = fakes[start : start + 64, ..., None].astype(np.float32) / 127.5 - 1.0
+        yield from predict.run_batches(segmenter, images, batch_size=predict.BATCH, sigmoid=True)
 
 
 def _manual(config: ConfigDict, work: Work) -> list[dict]:

@@ -21,7 +21,6 @@ def run(config: ConfigDict, work: Work) -> dict:
     fakes = stacks.read(work.translate / "fakes.tif")
     particles = pd.read_csv(work.masks / "particles.csv")
     filtered = np.empty_like(labels)
-    shown = np.zeros(len(particles), bool)
     new_label = np.zeros(len(particles), np.int32)
     for i, (image, mask) in enumerate(zip(fakes, labels, strict=True)):
         keep = threshold.keep_shown(image, mask, threshold=c.threshold)
@@ -29,6 +28,11 @@ def run(config: ConfigDict, work: Work) -> dict:
         rows = (particles["mask"] == i).to_numpy()
         new_label[rows] = renamed[particles.loc[rows, "label"]]
     shown = new_label > 0
+    if not shown.any():
+        raise ValueError(
+            "filter: the fake micrographs show none of the particles. Look at "
+            "3_translate/fakes.png: train longer (translate.steps), or set filter.threshold='none'."
+        )
     stacks.write(work.filter / "labels.tif", filtered.astype(np.uint16))
     flat = np.asarray(place.flat_mask(filtered, line_px=config.masks.line_px), np.uint8) * 255
     stacks.write(work.filter / "masks.tif", flat)

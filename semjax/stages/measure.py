@@ -44,7 +44,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     for picture in pictures:
         labels = predict.segment(segmenter, picture.image, tile_px=c.tile_px, flips=c.flips)
         labels = scores.drop_specks(labels, c.min_area_px)
-        table = regions.measure(labels, picture.image, pixel_size_nm=picture.pixel_size_nm)
+        table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
         score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
         table.insert(0, "image", picture.name)
         table["class_score"] = score.round(4)
@@ -73,7 +73,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     particles = pd.concat(tables, ignore_index=True)
     write_text(work.measure / "particles.csv", particles.to_csv(index=False))
     write_text(work.measure / "images.csv", pd.DataFrame(rows).to_csv(index=False))
-    return _summarise(config, work, particles, unit)
+    return _summarise(config, work, particles, unit, len(pictures))
 
 
 def _keep(table: pd.DataFrame, score: np.ndarray, threshold: float):
@@ -91,7 +91,9 @@ def _write_labels(path: Path, labels: np.ndarray) -> None:
     os.replace(partial, path)
 
 
-def _summarise(config: ConfigDict, work: Work, particles: pd.DataFrame, unit: str) -> dict:
+def _summarise(
+    config: ConfigDict, work: Work, particles: pd.DataFrame, unit: str, n_images: int
+) -> dict:
     c = config.measure
     kept = particles[particles["kept"]]
     summary: dict = {"unit": unit}
@@ -105,10 +107,12 @@ def _summarise(config: ConfigDict, work: Work, particles: pd.DataFrame, unit: st
             work.measure / f"histogram_{quantity}.png",
             figures.histogram(values, xlabel=words, unit=unit),
         )
+        if unit == "px":  # the limit is in nm
+            summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}
     write_json(work.measure / "distribution.json", summary)
     sizes = summary["min_feret"]
     return {
-        "images": int(particles["image"].nunique()),
+        "images": n_images,
         "particles": len(particles),
         "kept": len(kept),
         f"mean min Feret ({unit})": sizes["mean"],

@@ -40,6 +40,10 @@ def run(config: ConfigDict, work: Work) -> dict:
             labels = scores.drop_specks(labels.astype(np.int32), least)
             rows[name].append(scores.score(labels, truth))
     table = {name: scores.pooled(found) for name, found in rows.items()}
+    tested = [i for i, p in enumerate(pictures) if p.name in inputs.tested(config)]
+    if tested:
+        for name, found in rows.items():
+            table[f"{name}, test images"] = scores.pooled([found[i] for i in tested])
     write_json(work.score / "scores.json", table)
     flat = [
         {"image": picture.name, "method": name, **_plain(found[i])}
@@ -49,7 +53,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     write_text(work.score / "scores.csv", pd.DataFrame(flat).to_csv(index=False))
     for name, row in table.items():
         logging.info(
-            "score: %-20s image IoU %.3f, F1 at 0.5 %.3f, at 0.75 %.3f, PQ %.3f",
+            "score: %-32s image IoU %.3f, F1 at 0.5 %.3f, at 0.75 %.3f, PQ %.3f",
             name,
             row["image_iou"],
             row["f1_50"],

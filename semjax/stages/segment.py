@@ -12,6 +12,7 @@ from semjax.analysis.threshold import foreground
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.report import figures
+from semjax.synth import place
 from semjax.training import fit
 from semjax.workdir import Work, write_json
 
@@ -27,10 +28,14 @@ def run(config: ConfigDict, work: Work) -> dict:
     """Writes the segmenter's model folder and `threshold.json`."""
     c = config.segment
     pictures, labels = _pairs(config, work)
-    n_held_out = max(1, round(c.held_out * len(pictures)))
+    if len(pictures) < 2:
+        raise ValueError(
+            f"segment needs at least 2 pairs to learn from; there are {len(pictures)}."
+        )
+    n_held_out = min(max(1, round(c.held_out * len(pictures))), len(pictures) - 1)
     order = np.random.default_rng([config.seed, 5]).permutation(len(pictures))
     held_out, training = order[:n_held_out][:MAX_HELD_OUT], order[n_held_out:]
-    targets = [_targets(label, c.target) for label in labels]
+    targets = [_targets(label, c.target, config.masks.line_px) for label in labels]
 
     kwargs = {
         "filters": c.filters,
@@ -129,12 +134,12 @@ def _pairs(config: ConfigDict, work: Work) -> tuple[list[np.ndarray], list[np.nd
     return [pictures[name] for name in labels], list(labels.values())
 
 
-def _targets(labels: np.ndarray, target: str) -> np.ndarray:
+def _targets(labels: np.ndarray, target: str, line_px: int) -> np.ndarray:
     """(h, w, 1 or 3) uint8 0..255: what the network learns."""
     if target == "instances":
         channels = split.targets(labels)
     else:
-        channels = (predict.classifier_input(np.zeros(labels.shape), labels)[..., 1] > 0,)
+        channels = (place.flat_mask(labels, line_px=line_px),)
     return np.rint(np.stack(channels, axis=-1) * 255.0).astype(np.uint8)
 
 

@@ -37,7 +37,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             vertex_noise=c.vertex_noise,
         )
     else:
-        drawn = synth.transformed(given, c.n_outlines, seed=config.seed)
+        drawn = synth.transformed(given, c.n_outlines, seed=config.seed, rotate=c.rotate)
     partial = work.outlines.with_name("outlines.npz.part")
     with partial.open("wb") as file:
         np.savez_compressed(file, outlines=drawn)
@@ -104,7 +104,7 @@ def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.nda
         sample=sample,
     )
     kept, n, tries = [], 0, 0
-    while n < c.n_outlines and tries < 20:
+    while n < c.n_outlines and tries < 20 + c.n_outlines // 250:
         raw = draw(state, 500, [config.seed, 1 + tries])
         kept.append(synth.clean(raw, opening_px=c.opening_px))
         n += len(kept[-1])

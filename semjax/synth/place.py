@@ -24,9 +24,9 @@ RIM = 0.35  # brightness of a dome at its particle's border
 class Assembled(NamedTuple):
     """Masks and what is known of their particles; particle k has the label k + 1.
 
-    Labels run without gaps from 1 to `n_placed` in drawing order: of two particles that overlap, the
-    one with the higher label lies on top. Tables are as wide as the fullest mask, and zero beyond
-    a mask's `n_placed`.
+    Labels run without gaps from 1 to `n_placed` in drawing order: of two particles that overlap,
+    the one with the higher label lies on top. Tables are as wide as the fullest mask, and zero
+    beyond a mask's `n_placed`.
     """
 
     labels: np.ndarray  # int32 (n, h, w), 0 is background

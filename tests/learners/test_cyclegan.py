@@ -90,7 +90,9 @@ def test_both_generators_follow_the_whole_joint_loss(identity_weight, batch, key
         return adversarial + 10 * cycles + identity_weight * identities
 
     after, metrics = learner.step(state, batch, key)
-    expected = jax.tree.map(lambda x, g: x - 1e-2 * g, state.generators, jax.grad(joint)(state.generators))
+    expected = jax.tree.map(
+        lambda x, g: x - 1e-2 * g, state.generators, jax.grad(joint)(state.generators)
+    )
     for found, wanted in zip(*map(jax.tree.leaves, (after.generators, expected)), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
     total = metrics["adversarial_image"] + metrics["adversarial_mask"]

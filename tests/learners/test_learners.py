@@ -193,7 +193,10 @@ def test_segmenter_loss_is_its_formula(outputs, key):
 
 def test_segmenter_of_an_empty_batch_has_no_distance(key):
     learner = segmenter(
-        constant_logits(np.ones((1, 4, 4, 3), "f4")), optax.sgd(1.0), tile_px=(4, 4), positive_weight=1.0
+        constant_logits(np.ones((1, 4, 4, 3), "f4")),
+        optax.sgd(1.0),
+        tile_px=(4, 4),
+        positive_weight=1.0,
     )
     batch = {"images": np.zeros((1, 4, 4, 1), "f4"), "targets": np.zeros((1, 4, 4, 3), "f4")}
     state, metrics = learner.step(learner.init(key), batch, key)
