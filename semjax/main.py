@@ -22,6 +22,7 @@ Runs the workflow from micrographs and outlines to a particle size distribution.
   --config=configs/phantom.py     simulated micrographs, no download, two CPU cores
   --config=configs/tio2.py        the paper's images; variants auto, cpu, gpu, v100, v120
   --config=configs/default.py     your own, with --config.data.images=… --config.data.outlines=…
+  --config=tio2:cpu               the same files as installed with the package
   --config.section.name=value     any setting; semjax/settings.py lists them all
   --workdir=FOLDER                where everything is written; runs/<name> if left away
   --stages=shapes,masks           only these stages; all if left away
@@ -98,16 +99,13 @@ def parse_flags(argv: Sequence[str]) -> flags.FlagValues:
     """
     from ml_collections import config_flags
 
-    argv = ["semjax", *argv]
+    argv = ["semjax", *_name_config_file(argv)]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", "", "", flag_values=values)
     flags.DEFINE_list("stages", [], "", flag_values=values)
     flags.DEFINE_list("redo", [], "", flag_values=values)
     flags.DEFINE_integer("verbosity", 0, "", flag_values=values)
-    file = _find_config(argv)
-    if not Path(file).is_file():
-        raise UsageError(f"the config file {file!r} does not exist")
     try:
         rest = values(argv)[1:]
     except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
@@ -117,13 +115,28 @@ def parse_flags(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _find_config(argv: Sequence[str]) -> str:
-    """The config file named by the flags, without its variant."""
-    for flag, after in zip(argv, [*argv[1:], ""], strict=True):
+def _name_config_file(argv: Sequence[str]) -> list[str]:
+    """The flags, with the config's file in full: `--config=tio2:cpu` means a file of the package."""
+    for i, flag in enumerate(argv):
         found = re.fullmatch("--?config(?:=(.*))?", flag)
-        if found:
-            return (after if found[1] is None else found[1]).split(":", 1)[0]
+        if not found:
+            continue
+        joined = found[1] is not None
+        file, colon, variant = (found[1] if joined else (*argv, "")[i + 1]).partition(":")
+        if not Path(file).is_file():
+            file = str(_find_packaged(file))
+        rest = argv[i + 1 :] if joined else argv[i + 2 :]
+        return [*argv[:i], f"--config={file}{colon}{variant}", *rest]
     raise UsageError(f"--config is missing\n\n{USAGE}")
+
+
+def _find_packaged(name: str) -> Path:
+    """A config file by its bare name: in the installed package, or beside its source."""
+    package = Path(__file__).parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if re.fullmatch("[a-z0-9_]+", name) and (folder / f"{name}.py").is_file():
+            return folder / f"{name}.py"
+    raise UsageError(f"the config file {name!r} does not exist")
 
 
 def run(values: flags.FlagValues) -> int:

@@ -138,3 +138,12 @@ def test_the_whole_workflow_on_a_tiny_phantom(tmp_path):
     began = time.monotonic()
     assert main.main([f"--config={SMOKE}", f"--workdir={tmp_path}"]) == 0
     assert time.monotonic() - began < 10
+
+
+def test_a_bare_name_is_a_config_of_the_package():
+    flags = main.parse_flags(["--config=tio2:cpu", "--config.seed=3"])
+    assert (flags.config.name, flags.config.variant, flags.config.seed) == ("tio2", "cpu", 3)
+    flags = main.parse_flags(["--config", "phantom", "--stages=shapes"])
+    assert flags.config.name == "phantom" and flags.stages == ["shapes"]
+    with pytest.raises(main.UsageError, match="no_such.* does not exist"):
+        main.parse_flags(["--config=no_such"])

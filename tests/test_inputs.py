@@ -1,0 +1,221 @@
+"""What the user gives: folders of micrographs, outlines and truth, and how they pair."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from semjax import inputs, settings
+from semjax.workdir import Work
+
+BAR_PX = 12
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Work(tmp_path / "work")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Two micrographs in a folder; the mean of each is its own."""
+    made = settings.get_config()
+    made.data.images = str(tmp_path / "images")
+    (tmp_path / "images").mkdir()
+    for name, level in (("b10", 40), ("b2", 90)):
+        write(tmp_path / "images" / f"{name}.png", draw_image(level))
+    return made
+
+
+def draw_image(level):
+    """A noisy ground of a level, with a bright square; uint8 (64, 80)."""
+    image = np.random.default_rng(level).integers(level, level + 20, (64, 80))
+    image[20:40, 30:50] += 100
+    return image.astype(np.uint8)
+
+
+def write(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+
+
+def shapes_of(config, work):
+    return {p.name: p.image.shape for p in inputs.micrographs(config, work)}
+
+
+def test_micrographs_come_from_the_folder_in_natural_order(config, work):
+    pictures = inputs.micrographs(config, work)
+    assert [picture.name for picture in pictures] == ["b2", "b10"]
+    assert [int(picture.raw.min()) for picture in pictures] == [90, 40]
+    assert all(picture.image.dtype == np.float32 for picture in pictures)
+    assert all(picture.pixel_size_nm is None for picture in pictures)
+
+
+def test_settings_of_the_data_reach_the_reading(config, work):
+    config.data.pixel_size_nm = 2.5
+    config.data.info_bar_px = BAR_PX
+    config.data.dark_particles = True
+    config.data.contrast_low, config.data.contrast_high = 10.0, 90.0
+    config.data.contrast_knee = 1.0
+    for picture in inputs.micrographs(config, work):
+        assert picture.pixel_size_nm == 2.5 and picture.info_bar_px == BAR_PX
+        assert picture.image.shape == picture.raw.shape == (64 - BAR_PX, 80)
+        assert picture.image[25:35, 35:45].max() == -1  # the bright square turned dark
+        assert 0.05 < (picture.image == 1).mean() < 0.15
+
+
+def test_images_are_left_out_by_name(config, work):
+    config.data.exclude = ("b2",)
+    assert [picture.name for picture in inputs.micrographs(config, work)] == ["b10"]
+
+
+def test_leaving_out_what_is_not_there_is_an_error(config, work):
+    config.data.exclude = ("b2", "c7", "c8")
+    with pytest.raises(ValueError, match="data.exclude .*: c7, c8"):
+        inputs.micrographs(config, work)
+
+
+def test_outlines_come_from_their_folder(config, work, tmp_path):
+    outline = np.zeros((24, 24), np.uint8)
+    outline[4:14, 6:12] = 255
+    write(tmp_path / "drawn" / "one.png", outline)
+    config.data.outlines = str(tmp_path / "drawn")
+    found = inputs.given_outlines(config, work)
+    assert found.shape == (1, 16, 16) and found.sum() == 60
+    config.shapes.outline_px = 32
+    assert inputs.given_outlines(config, work).shape == (1, 32, 32)
+
+
+# --- truth
+
+
+def test_without_a_folder_there_is_no_truth(config, work):
+    assert inputs.truth(config, work) == {}
+
+
+def test_truth_pairs_by_name(config, work, tmp_path):
+    config.data.truth = str(tmp_path / "truth")
+    for name, label in (("a1", 7), ("b10", 3), ("b2", 5)):  # b10 first, one without an image
+        labels = np.zeros((64, 80), np.uint16)
+        labels[:5, :5], labels[10:, 10:] = 1, label
+        tifffile.imwrite(make(tmp_path / "truth") / f"{name}.tif", labels)
+    shapes = shapes_of(config, work)
+    found = inputs.manual_labels(config, work, shapes)
+    assert {name: labels.max() for name, labels in found.items()} == {"b2": 5, "b10": 3}
+    assert all(labels.shape == (64, 80) for labels in found.values())
+    config.data.exclude = ("b2",)
+    assert inputs.manual_labels(config, work, shapes_of(config, work)).keys() == {"b10"}
+
+
+def make(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_manual_masks_must_be_there(config, work, tmp_path):
+    with pytest.raises(FileNotFoundError, match="data.truth"):
+        inputs.manual_labels(config, work, shapes_of(config, work))
+    config.data.truth = str(tmp_path / "truth")
+    write(tmp_path / "truth" / "other.png", np.eye(8, dtype=np.uint8))
+    with pytest.raises(FileNotFoundError, match="named like the images"):
+        inputs.manual_labels(config, work, shapes_of(config, work))
+
+
+def test_a_mask_s_particles_are_its_4_connected_components(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[1:3, 1:3] = mask[3:5, 3:5] = mask[6, 6] = 255  # the first two touch by a corner
+    write(tmp_path / "mask.png", mask)
+    found = inputs.read_truth(tmp_path / "mask.png", (8, 8))
+    assert found.dtype == np.int32
+    assert sorted(np.bincount(found.ravel())) == [1, 4, 4, 55]
+    assert np.array_equal(found > 0, mask > 0)
+
+
+def test_a_label_image_keeps_its_labels(tmp_path):
+    labels = np.zeros((8, 8), np.uint16)
+    labels[:3, :3], labels[:3, 3:], labels[5:, 5:], labels[7, 0] = 4, 300, 9, 9
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    found = inputs.read_truth(tmp_path / "labels.tif", (8, 8))
+    assert found.dtype == np.int32
+    assert np.array_equal(found, labels)  # touching ones apart, pieces together
+
+
+def test_an_empty_truth_has_no_particles(tmp_path):
+    write(tmp_path / "empty.png", np.zeros((8, 8), np.uint8))
+    assert not inputs.read_truth(tmp_path / "empty.png", (8, 8)).any()
+
+
+def test_rows_of_the_information_bar_are_cut_from_the_truth(tmp_path):
+    mask = np.zeros((10, 8), np.uint8)
+    mask[1:3, 1:3] = 255
+    mask[8:] = 255  # written over the bar
+    write(tmp_path / "mask.png", mask)
+    found = inputs.read_truth(tmp_path / "mask.png", (8, 8))
+    assert found.shape == (8, 8) and found.max() == 1
+
+
+def test_the_bar_does_not_make_a_mask_a_label_image(tmp_path):
+    mask = np.zeros((10, 8), np.uint8)
+    mask[1:3, 1:3] = mask[1:3, 5:7] = 255
+    mask[8:] = 90
+    write(tmp_path / "mask.png", mask)
+    assert inputs.read_truth(tmp_path / "mask.png", (8, 8)).max() == 2
+
+
+def test_a_truth_smaller_than_its_image_is_an_error(tmp_path):
+    write(tmp_path / "mask.png", np.zeros((6, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"mask.png has \(6, 8\) px, its image \(8, 8\)"):
+        inputs.read_truth(tmp_path / "mask.png", (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols"), [(0, 0), (2, 0), (-2, 3), (0, -1), (3, 3), (-7, 0), (0, 8), (9, -9)]
+)
+def test_labels_are_shifted_and_what_enters_is_background(rows, cols):
+    labels = np.arange(1, 57, dtype=np.int32).reshape(7, 8)
+    found = inputs.shift_labels(labels, rows=rows, cols=cols)
+    for row in range(7):
+        for col in range(8):
+            inside = 0 <= row - rows < 7 and 0 <= col - cols < 8
+            assert found[row, col] == (labels[row - rows, col - cols] if inside else 0)
+
+
+def test_what_only_the_published_data_have_is_refused_elsewhere(config, work):
+    shapes = shapes_of(config, work)
+    with pytest.raises(ValueError, match="segment.pairs='tsem'.*'tio2'"):
+        inputs.tsem_labels(config, work, shapes)
+    with pytest.raises(ValueError, match="classify.labels='manual'.*'tio2'"):
+        inputs.manual_classes(config, work, shapes)
+
+
+def test_training_crops_follow_the_settings(config, work):
+    pictures = inputs.micrographs(config, work)
+    config.translate.tiles = "all"
+    every = inputs.training_crops(config, pictures, (32, 32))
+    assert len(every.image) == 2 * 5 * 7
+    config.translate.tiles, config.translate.foreground_range = "foreground", (0.2, 0.8)
+    chosen = inputs.training_crops(config, pictures, (32, 32))
+    assert 0 < len(chosen.image) < len(every.image)
+    # The square of 20 x 20 px fills 39 % of a tile.
+    assert chosen.fraction.min() >= 0.2 and chosen.fraction.max() < 0.5
+
+
+def test_the_phantom_is_drawn_once(config, work):
+    config.data.source = "phantom"
+    config.data.phantom_images, config.data.phantom_outlines = 1, 2
+    config.data.phantom_px = (64, 64)
+    inputs.prepare(config, work)
+    times = {path: path.stat().st_mtime_ns for path in work.inputs.rglob("*")}
+    inputs.prepare(config, work)
+    assert times == {path: path.stat().st_mtime_ns for path in work.inputs.rglob("*")}
+    (picture,) = inputs.micrographs(config, work)
+    assert picture.image.shape == (64, 64)
+    assert picture.pixel_size_nm == pytest.approx(config.data.phantom_pixel_size_nm)
+    assert len(inputs.given_outlines(config, work)) == 2
+    found = inputs.manual_labels(config, work, {picture.name: picture.image.shape})
+    assert found[picture.name].max() >= 1
+
+
+def test_other_sources_need_no_preparation(config, work):
+    inputs.prepare(config, work)
+    assert not work.inputs.exists()
