@@ -12,8 +12,12 @@ from absl import logging
 from ml_collections import ConfigDict
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    # The default settings, with the half-precision activations that accelerators are fast in.
+    # The default settings, with the half-precision activations that accelerators are fast in and,
+    # as in the small variant, no identity loss: about 90 PFLOP in all.
     "gpu": {
+        "translate.identity_weight": 0.0,
+        "translate.upsample": "resize",
+        "translate.steps": 6000,
         "translate.dtype": "bfloat16",
         "segment.dtype": "bfloat16",
         "classify.dtype": "bfloat16",

@@ -169,7 +169,7 @@ def test_a_truth_smaller_than_its_image_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols"), [(0, 0), (2, 0), (-2, 3), (0, -1), (3, 3), (-7, 0), (0, 8), (9, -9)]
+    ("rows", "cols"), [(0, 0), (2, 0), (-2, 3), (0, -1), (3, 3), (-7, 0), (0, 8)]
 )
 def test_labels_are_shifted_and_what_enters_is_background(rows, cols):
     labels = np.arange(1, 57, dtype=np.int32).reshape(7, 8)
