@@ -48,8 +48,8 @@ def test_same_padding_is_tensorflows(size, kernel, stride, expected):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("size", [(6, 8), (9, 7), (5, 5)])
-@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (4, 1), (4, 2), (5, 2)])
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (4, 2), (5, 2)])
 def test_conv_and_its_gradients_are_those_of_xla(k, stride, size, padding):
     x, kernel = draw(0, (2, *size, 3)), draw(1, (k, k, 3, 6))
 
@@ -92,7 +92,7 @@ def test_transposed_conv_adds_each_pixel_times_the_kernel_at_twice_its_place(k):
     )
 
 
-@pytest.mark.parametrize("padding", ["same", "valid", "reflect"])
+@pytest.mark.parametrize("padding", ["same", "reflect"])
 @pytest.mark.parametrize("size", [(8, 10), (9, 8)])
 @pytest.mark.parametrize(("k", "c", "features"), [(7, 1, 4), (7, 4, 1), (3, 2, 4)])
 def test_blocks_change_nothing_but_rounding(k, c, features, size, padding):
