@@ -133,7 +133,8 @@ def cyclegan(
             discriminators=discriminators,
             opt_generators=tx_generators.init(generators),
             opt_discriminators=tx_discriminators.init(discriminators),
-            pools={name: jnp.zeros((pool, *tile_px, 1)) for name in ("image", "mask")},
+            # No pool, no arrays: a checkpoint cannot hold empty ones.
+            pools={name: jnp.zeros((pool, *tile_px, 1)) for name in ("image", "mask") if pool},
             pooled=jnp.zeros((), jnp.int32),
         )
 

@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from semjax.learners.classifier import classifier
-from semjax.learners.cyclegan import cyclegan
 from semjax.learners.segmenter import segmenter
 from semjax.learners.wgan_gp import wgan_gp
 
