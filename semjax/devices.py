@@ -1,5 +1,6 @@
 """Where arrays live: one mesh axis `data`, parameters on every device, batches split over them."""
 
+import os
 from typing import Any
 
 import jax
@@ -41,7 +42,7 @@ def keep_compiled() -> None:
     The folder is the user's own: whoever can write there could run code as the user. Set
     `JAX_COMPILATION_CACHE_DIR` for another one.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("semjax") / "jax"))
 
 

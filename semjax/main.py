@@ -116,7 +116,7 @@ def parse_flags(argv: Sequence[str]) -> flags.FlagValues:
 
 
 def _name_config_file(argv: Sequence[str]) -> list[str]:
-    """The flags, with the config's file in full: `--config=tio2:cpu` means a file of the package."""
+    """The flags, with the config's file in full: `--config=tio2:cpu` is a file of the package."""
     for i, flag in enumerate(argv):
         found = re.fullmatch("--?config(?:=(.*))?", flag)
         if not found:

@@ -25,7 +25,7 @@ def make_work(work: Path) -> None:
     (work / "1_shapes" / "metrics.jsonl").write_text("\n".join(map(json.dumps, metrics)))
     for path, stack in [
         ("2_masks/labels.tif", labels),
-        ("2_masks/domes.tif", images),
+        ("2_masks/masks.tif", images),
         ("3_translate/fakes.tif", images),
     ]:
         tifffile.imwrite(work / path, stack, compression="zlib", photometric="minisblack")

@@ -103,7 +103,7 @@ def make_work(work: Path, *, stages=tuple(STAGES), side=64) -> Path:
         np.savez_compressed(folders["shapes"] / "outlines.npz", outlines=outlines)
     if "masks" in stages:
         write_stack(folders["masks"] / "labels.tif", labels)
-        write_stack(folders["masks"] / "domes.tif", np.stack(pictures))
+        write_stack(folders["masks"] / "masks.tif", np.stack(pictures))
     if "translate" in stages:
         write_stack(folders["translate"] / "fakes.tif", np.stack(pictures[::-1]))
         for name in ("a", "b"):
