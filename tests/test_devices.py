@@ -28,7 +28,8 @@ class State(struct.PyTreeNode):
 def step(state, batch, key):
     noise = 0.01 * jax.random.normal(key, (3,))
     towards = jnp.mean(batch["x"], axis=1).mean(axis=0) - state.weights
-    return State(state.step + 1, state.weights + 0.1 * towards + noise), {"loss": jnp.sum(towards**2)}
+    weights = state.weights + 0.1 * towards + noise
+    return State(state.step + 1, weights), {"loss": jnp.sum(towards**2)}
 
 learner = Learner(lambda key: State(jnp.zeros((), jnp.int32), jax.random.normal(key, (3,))), step)
 folder = pathlib.Path(sys.argv[1])
@@ -37,7 +38,8 @@ folder.mkdir()
 def train(steps, folder=folder):
     make = lambda index, generator: {"x": generator.random(3, dtype=np.float32) + index}
     stream = batches.training(5, make, batch_size=(3, 4), seed=0)
-    return fit(learner, stream, folder, seed=0, steps=steps, log_every=1, save_every=2, batch_axis=1)
+    often = {"log_every": 1, "save_every": 2}
+    return fit(learner, stream, folder, seed=0, steps=steps, batch_axis=1, **often)
 
 def count(x):
     return len({(s.index[0].start, s.index[-1].start) for s in x.addressable_shards})

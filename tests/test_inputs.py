@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from semjax import inputs, settings
+from semjax.data import images
 from semjax.workdir import Work
 
 BAR_PX = 12
@@ -69,6 +70,12 @@ def test_images_are_left_out_by_name(config, work):
     assert [picture.name for picture in inputs.micrographs(config, work)] == ["b10"]
 
 
+def test_a_name_of_digits_may_arrive_as_a_number(config, work, tmp_path):
+    write(tmp_path / "images" / "1908.png", draw_image(60))
+    config.data.exclude = (1908,)
+    assert [picture.name for picture in inputs.micrographs(config, work)] == ["b2", "b10"]
+
+
 def test_leaving_out_what_is_not_there_is_an_error(config, work):
     config.data.exclude = ("b2", "c7", "c8")
     with pytest.raises(ValueError, match="data.exclude .*: c7, c8"):
@@ -107,6 +114,16 @@ def test_truth_pairs_by_name(config, work, tmp_path):
     assert inputs.manual_labels(config, work, shapes_of(config, work)).keys() == {"b10"}
 
 
+def test_test_images_train_nothing(config, work, tmp_path):
+    config.data.truth = str(tmp_path / "truth")
+    for name in ("b2", "b10"):
+        write(tmp_path / "truth" / f"{name}.png", draw_image(0))
+    config.data.test_images = ("b10",)
+    shapes = shapes_of(config, work)
+    assert inputs.manual_labels(config, work, shapes).keys() == {"b2"}
+    assert inputs.truth(config, work).keys() == {"b2", "b10"}  # they are scored
+
+
 def make(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -129,6 +146,16 @@ def test_a_mask_s_particles_are_its_4_connected_components(tmp_path):
     assert found.dtype == np.int32
     assert sorted(np.bincount(found.ravel())) == [1, 4, 4, 55]
     assert np.array_equal(found > 0, mask > 0)
+
+
+def test_a_mask_blurred_by_compression_is_a_mask(tmp_path):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4:12, 4:12] = mask[18:28, 15:29] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
+    assert np.unique(images.read_image(tmp_path / "mask.jpg")).size > 2
+    found = inputs.read_truth(tmp_path / "mask.jpg", (32, 32))
+    assert found.max() == 2
+    assert ((found > 0) != (mask > 0)).mean() < 0.02
 
 
 def test_a_label_image_keeps_its_labels(tmp_path):

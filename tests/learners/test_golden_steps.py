@@ -24,10 +24,11 @@ NAMES = ("wgan_gp", "cyclegan", "segmenter", "classifier")
 
 
 def norm(before, after):
-    """Length of the change of a tree of numbers."""
+    """Length of the change of a tree's numbers; counts, which would outweigh them, aside."""
     total = 0.0
     for old, new in zip(*map(jax.tree.leaves, (before, after)), strict=True):
-        total += np.sum((np.asarray(new, np.float64) - np.asarray(old, np.float64)) ** 2)
+        if new.dtype == np.float32:
+            total += np.sum((np.asarray(new, np.float64) - np.asarray(old, np.float64)) ** 2)
     return float(np.sqrt(total))
 
 
@@ -36,7 +37,8 @@ def summarize(case):
     state = case.init(jax.random.key(0))
     after, metrics = case.step(state, case.batch, jax.random.key(1))
     found = {f"metric {name}": float(value) for name, value in metrics.items()}
-    for name, value in vars(state).items():
+    for name in vars(state).keys() - {"step", "pooled"}:
+        value = getattr(state, name)
         found[f"start of {name}"] = norm(jax.tree.map(np.zeros_like, value), value)
         found[f"change of {name}"] = norm(value, getattr(after, name))
     return found
