@@ -244,7 +244,7 @@ def _images(work: Path, notes: list[str]) -> str:
     if not path.exists():
         return ""
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"image": str})
     except (OSError, ValueError) as error:
         notes.append(f"{path.relative_to(work).as_posix()} could not be read: {error}")
         return ""

@@ -272,3 +272,11 @@ def test_newest_takes_the_last_step_by_number():
 )
 def test_show_array(array, value):
     assert gallery.show_array(array)[0, 0].tolist() == [value] * 3
+
+
+def test_names_of_digits_stay_names(tmp_path):
+    folder = tmp_path / "7_measure"
+    folder.mkdir()
+    (folder / "images.csv").write_text("image,particles\n1908248,1234\n", encoding="utf-8")
+    text = Document(page.write(tmp_path).read_text(encoding="utf-8")).text
+    assert "1908248" in text and "1,234" in text
