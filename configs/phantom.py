@@ -50,8 +50,8 @@ def get_config(variant=""):
 
     config.classify.filters = 4
     config.classify.tile_px = (128, 128)
-    config.classify.steps = 150
-    config.classify.halve_every = 60
+    config.classify.steps = 300
+    config.classify.halve_every = 120
     config.classify.save_every = 150
 
     config.measure.tile_px = (384, 384)

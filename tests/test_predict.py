@@ -39,12 +39,12 @@ def draw(*shape):
 
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_batches_are_filled_up_and_cut_again(sigmoid):
-    model, stack = make_model(outputs=2), draw(5, 12, 10, 1)
+    model, stack = make_model(outputs=2), draw(4, 12, 10, 1)
     expected = model.network.apply(model.variables, stack)
     expected = 1 / (1 + np.exp(-expected)) if sigmoid else expected
     SHAPES.clear()
     found = predict.run_batches(model, stack, batch_size=3, sigmoid=sigmoid)
-    assert found.shape == (5, 12, 10, 2) and found.dtype == np.float32
+    assert found.shape == (4, 12, 10, 2) and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert set(SHAPES) == {(3, 12, 10, 1)}  # one shape, compiled once
     assert len(SHAPES) == 1
