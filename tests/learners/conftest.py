@@ -195,9 +195,10 @@ def cases():
 
 
 @pytest.fixture(autouse=True)
-def quick_compilation():
-    """Leaves out what makes XLA's compilation long and these few steps no faster."""
+def quick_compilation(request):
+    """Leaves out, but for slow tests, what makes XLA's compilation long and a step no faster."""
     before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
+    slow = request.node.get_closest_marker("slow") is not None
+    jax.config.update("jax_disable_most_optimizations", not slow)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
