@@ -52,6 +52,7 @@ def summarize(case):
 def test_one_step_gives_the_stored_numbers(name, published, cases):
     path = FOLDER / f"{name}{'_published' if published else ''}.json"
     found = summarize(cases(name, published=published))
+    assert np.isfinite(list(found.values())).all(), found
     if os.environ.get("SEMJAX_RENEW_GOLDEN"):
         text = {key: float(f"{value:.6g}") for key, value in sorted(found.items())}
         path.write_text(json.dumps(text, indent=2) + "\n")
