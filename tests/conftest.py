@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Before any test imports pyplot, which would look for a display.
 os.environ.setdefault("MPLBACKEND", "agg")
+# No test reads or fills the user's folder of compiled programs.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 
 import jax
 import numpy as np

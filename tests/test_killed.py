@@ -17,7 +17,9 @@ PATIENCE_S = 600
 
 def start(work: Path, *options: str) -> subprocess.Popen:
     command = [sys.executable, "launch.py", f"--config={SMOKE}", f"--workdir={work}", *options]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+    compiled = str(work.parent / "compiled")  # what one run compiled, the next ones read
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": compiled}
+    return subprocess.Popen(command, cwd=ROOT, env=env)
 
 
 def kill_after_checkpoint(work: Path, stage: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from semjax.phantom.bodies import Projection, draw_body, measure_silhouette, project
+from semjax.phantom.bodies import Body, Projection, draw_body, measure_silhouette, project
 
 _MIN_VISIBLE = 0.2  # share of a particle that stays in sight when others land on it
 _YIELD_CAP = 4.5
@@ -23,9 +23,9 @@ class Phantom(NamedTuple):
 
     image: uint8 (h, w). labels: int32 (h, w), 0 film, 1..n the particle seen at each pixel.
     table: one row a particle: label; row, col (centre of the whole projection, px);
-        whole_area_px, visible_area_px (inside the picture), visible_fraction; touches_border;
-        min_feret, max_feret and diameter (of the circle of equal area) of the whole projection,
-        each _px and _nm; area_nm2.
+        whole_area_px, visible_area_px (pixels, inside the picture), visible_fraction;
+        touches_border; min_feret, max_feret and diameter (of the circle of equal area) of the whole
+        projection's smooth outline, each _px and _nm, and its area_nm2.
     """
 
     image: np.ndarray
@@ -47,6 +47,7 @@ class _Pile(NamedTuple):
 class _Placed(NamedTuple):
     row: int
     col: int
+    body: Body
     inside: np.ndarray
     radius: float
     agglomerate: int
@@ -122,7 +123,8 @@ def _pile_up(rng, image_px, margin, foreground, diameter_px) -> tuple[_Pile, lis
             agglomerate += 1
             members_left = 1 if rng.random() < loose else 1 + rng.poisson(mean_members)
             tone = rng.lognormal(0.0, 0.1)
-        body = project(draw_body(rng, diameter_px=diameter_px))
+        solid = draw_body(rng, diameter_px=diameter_px)
+        body = project(solid)
         radius = float(np.sqrt(body.inside.sum() / np.pi))
         half = body.inside.shape[0] // 2
         mates = [p for p in placed if p.agglomerate == agglomerate]
@@ -142,7 +144,7 @@ def _pile_up(rng, image_px, margin, foreground, diameter_px) -> tuple[_Pile, lis
             rng, pile, placed, visible, patches[best], body, rest, brightness, diameter_px
         ):
             row, col = places[best]
-            placed.append(_Placed(int(row), int(col), body.inside, radius, agglomerate))
+            placed.append(_Placed(int(row), int(col), solid, body.inside, radius, agglomerate))
         members_left -= 1
     return pile, placed
 
@@ -257,7 +259,8 @@ def _shade(height, diameter_px) -> np.ndarray:
 def _tabulate(particles, seen, margin, image_px, pixel_size_nm) -> pd.DataFrame:
     rows = []
     for label, (particle, visible) in enumerate(zip(particles, seen, strict=True), start=1):
-        sizes = measure_silhouette(particle.inside)
+        sizes = measure_silhouette(particle.body)
+        whole = np.count_nonzero(particle.inside)
         half = particle.inside.shape[0] // 2
         where = np.argwhere(particle.inside) + [particle.row, particle.col] - half - margin
         first, last = where.min(axis=0), where.max(axis=0)
@@ -266,9 +269,9 @@ def _tabulate(particles, seen, margin, image_px, pixel_size_nm) -> pd.DataFrame:
                 "label": label,
                 "row": float(where[:, 0].mean()),
                 "col": float(where[:, 1].mean()),
-                "whole_area_px": int(sizes["area_px"]),
+                "whole_area_px": whole,
                 "visible_area_px": int(visible),
-                "visible_fraction": visible / sizes["area_px"],
+                "visible_fraction": visible / whole,
                 "touches_border": bool(
                     (first <= 0).any() or (last >= np.array(image_px) - 1).any()
                 ),

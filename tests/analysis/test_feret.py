@@ -4,6 +4,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 from semjax.analysis import feret
+from semjax.phantom.bodies import draw_body, measure_silhouette, project
 
 
 def paint(inside, size=64, angle=0.0, centre=(0.0, 0.0)):
@@ -90,6 +91,19 @@ def test_inner_contour_has_the_least_bias(radius):
     inner, corners = (np.abs(np.mean(errors[c], axis=0)) for c in ("inner", "corners"))
     assert (inner < 0.35).all()
     assert inner.sum() < corners.sum() / 2
+
+
+def test_inner_contour_is_unbiased_on_the_phantom():
+    rng = np.random.default_rng(1)
+    bodies = [draw_body(rng) for _ in range(150)]
+    true = [measure_silhouette(body) for body in bodies]
+    pictures = [project(body).inside.astype(np.int32) for body in bodies]
+    for contour, low, high in (("inner", -0.005, 0.005), ("corners", 0.015, 0.04)):
+        found = [feret.measure(picture, contour=contour) for picture in pictures]
+        for name in ("min_feret", "max_feret"):
+            mean = np.mean([getattr(f, name)[0] for f in found])
+            bias = mean / np.mean([t[f"{name}_px"] for t in true]) - 1
+            assert low < bias < high, (contour, name, bias)
 
 
 @pytest.mark.parametrize("radius", [6, 10, 20, 40])

@@ -13,7 +13,7 @@ import pytest
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from semjax import devices, main, networks
+from semjax import main, networks
 from semjax.workdir import Work
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.py"
@@ -98,7 +98,6 @@ def small_networks() -> Iterator[None]:
         patch.setitem(networks.DISCRIMINATORS, "patch", Patches)
         patch.setitem(networks.SEGMENTERS, "multires_unet", Brightness)
         patch.setitem(networks.CLASSIFIERS, "multires_unet", Brightness)
-        patch.setattr(devices, "keep_compiled", lambda: None)  # not in the user's cache
         before = jax.config.read("jax_disable_most_optimizations")
         jax.config.update("jax_disable_most_optimizations", True)
         try:
