@@ -2,7 +2,9 @@
 
 import sys
 
+from semjax import hugepages
 from semjax.main import main
 
 if __name__ == "__main__":
+    hugepages.restart()
     sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from semjax import messages
+from semjax import hugepages, messages
 
 USAGE = """\
 Runs the workflow from micrographs and outlines to a particle size distribution.
@@ -44,8 +44,11 @@ class UsageError(Exception):
 
 def console(argv: Sequence[str] | None = None) -> int:
     """The installed command `semjax`: a verb, then its flags. Returns the exit code."""
+    started = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["run"]:
+        if started:
+            hugepages.restart()
         return main(argv[1:])
     if argv == ["--version"]:
         from semjax import __version__

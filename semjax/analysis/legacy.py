@@ -195,8 +195,9 @@ def grow(mask: np.ndarray) -> np.ndarray:
     """Labels (h, w) of a mask's 4-connected particles, grown until lines of 1 px part them.
 
     The watershed by flooding of a picture of two grey levels: particles grow by one pixel at a
-    time, and pixels that two of them reach at once stay background. Source: Vincent and Soille, IEEE
-    Transactions on Pattern Analysis 13 (1991) 583.
+    time, and pixels that two of them reach at once stay background.
+
+    Source: Vincent and Soille, IEEE Trans. Pattern Analysis 13 (1991) 583.
     """
     labels, n = ndimage.label(np.pad(np.asarray(mask, bool), 1))
     if n == 0:
