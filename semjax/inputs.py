@@ -11,8 +11,8 @@ from absl import logging
 from ml_collections import ConfigDict
 from skimage.registration import phase_cross_correlation
 
-from semjax import phantom
-from semjax.analysis import scores, split, threshold
+from semjax import phantom, truth
+from semjax.analysis import kept, split, threshold
 from semjax.data import crops, images, outlines, tio2
 from semjax.workdir import Work
 
@@ -76,45 +76,6 @@ def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
     return outlines.read_outlines(folder, outline_px=config.shapes.outline_px)
 
 
-def truth(config: ConfigDict, work: Work) -> dict[str, Path]:
-    """Masks or label images of the truth by the image's name; empty if there are none."""
-    d = config.data
-    if d.source == "tio2":
-        try:
-            return tio2.available(tio2.mask_paths(), folder=d.folder)
-        except FileNotFoundError as error:  # neither a copy nor the network
-            logging.warning("truth masks cannot be had: %s", error)
-            return {}
-    if d.source == "phantom":
-        folder = work.inputs / "truth"
-    elif d.truth:
-        folder = Path(d.truth)
-    else:
-        return {}
-    return {path.stem: path for path in images.list_images(folder)}
-
-
-def read_truth(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Labels of a truth file, int32 of an image's shape.
-
-    A picture with two values is a mask, whose particles are its 4-connected components; one with
-    more is a label image. Rows and columns beyond the image (an information bar) are cut.
-
-    Raises:
-        ValueError: the truth is smaller than the image.
-    """
-    picture = images.read_image(path)
-    if picture.shape[0] < shape[0] or picture.shape[1] < shape[1]:
-        raise ValueError(
-            f"{path} has {picture.shape} px, its image {shape}; expected at least the image's size."
-        )
-    picture = picture[: shape[0], : shape[1]]
-    if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
-        picture = picture > picture.max() / 2  # compression blurs a mask's two values
-        return scores.label_truth(picture)
-    return picture.astype(np.int32)
-
-
 def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
     """Labels of the manual masks that there are, by the image's name.
 
@@ -127,13 +88,13 @@ def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> d
         FileNotFoundError: there are none.
     """
     names = set(shapes) - tested(config)
-    found = {name: path for name, path in truth(config, work).items() if name in names}
+    found = {name: path for name, path in truth.masks(config, work).items() if name in names}
     if not found:
         raise FileNotFoundError(
             "training on manual masks (segment.pairs='manual') needs masks named like the images; "
             "give their folder as data.truth."
         )
-    return {name: read_truth(path, shapes[name]) for name, path in found.items()}
+    return {name: truth.read_labels(path, shapes[name]) for name, path in found.items()}
 
 
 def tsem_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
@@ -191,28 +152,24 @@ def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> 
     """Labels of the manual masks with a person's verdict on each particle.
 
     Returns:
-        (labels, good) by the image's name; good is bool by label, with the background first. A
-        particle is good where most of its pixels are white in the two-class mask.
+        (labels, good) by the image's name; good is bool by label, with the background first.
+        Particles without a verdict (at the image's border, undecided) are background.
 
     Raises:
-        ValueError: the data set has no class masks.
+        FileNotFoundError: there are no class masks.
     """
-    if config.data.source != "tio2":
-        raise ValueError("classify.labels='manual' needs class masks: data.source must be 'tio2'.")
-    classes = tio2.available(tio2.class_mask_paths(2), folder=config.data.folder)
+    files = truth.classes(config)
+    if not files:
+        raise FileNotFoundError(
+            "classify.labels='manual' needs class masks named like the images; "
+            "give their folder as data.classes."
+        )
     made = {}
     for name, labels in manual_labels(config, work, shapes).items():
-        if name not in classes:
+        if name not in files:
             continue
-        white = images.read_image(classes[name]) > 0
-        rows = min(len(white), len(labels))  # class masks stop at row 704
-        labels[rows:] = 0
-        total = np.bincount(labels.ravel())
-        share = np.bincount(labels[:rows].ravel(), weights=white[:rows].ravel()) / np.maximum(
-            total, 1
-        )
-        share[0] = 0.0
-        made[name] = (labels, share > 0.5)
+        verdict = kept.verdicts(labels, images.read_colors(files[name]))
+        made[name] = (np.where(verdict[labels] == kept.OPEN, 0, labels), verdict == kept.GOOD)
     return made
 
 

@@ -21,7 +21,7 @@ BORROWED = {
     "filter": ("masks.line_px",),
     "segment": ("masks.line_px", "measure.split", "measure.tile_px", "measure.min_area_px"),
     "classify": ("segment.brightness", "segment.contrast", "segment.noise", "segment.blur_px"),
-    "score": ("measure.min_area_px",),
+    "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
 }
 # Settings that change neither a stage's result nor whether it may go on.
 FREE = ("log_every", "save_every")
@@ -70,7 +70,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     }.get(name, False)
     left_out = {"folder"}  # where the verified copy lies does not matter
     if not uses_truth:
-        left_out |= {"truth", "test_images"}
+        left_out |= {"truth", "classes", "test_images"}
     if name not in ("measure", "score"):
         left_out.add("pixel_size_nm")
     if name != "shapes":

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semjax import checkpoints, networks
-from semjax.analysis import split
+from semjax.analysis import split as splitting
 from semjax.data import tiles
 
 OVERLAP_PX = 64
@@ -107,8 +107,8 @@ def split_outputs(
     """
     if method == "watershed":
         mask = outputs[..., 0] >= threshold
-        return split.watershed(mask, min_distance_px=MIN_DISTANCE_PX)
-    return split.markers(
+        return splitting.watershed(mask, min_distance_px=MIN_DISTANCE_PX)
+    return splitting.markers(
         outputs[..., 0],
         outputs[..., 1],
         outputs[..., 2],
@@ -117,10 +117,10 @@ def split_outputs(
     )
 
 
-def segment(
+def probabilities(
     model: Model, image: np.ndarray, *, tile_px: tuple[int, int], flips: bool = True
 ) -> np.ndarray:
-    """Labels of one image by a trained segmenter with its own thresholds.
+    """A segmenter's outputs for one image.
 
     Args:
         model: a segmenter from a model folder.
@@ -129,7 +129,7 @@ def segment(
         flips: whether outputs are averaged over the image and its three flips.
 
     Returns:
-        int32 labels (h, w).
+        (h, w, k) float32 in [0, 1]; the first channel is the probability of foreground.
     """
     views = (slice(None), slice(None, None, -1)) if flips else (slice(None),)
     outputs = [
@@ -137,8 +137,13 @@ def segment(
         for rows in views
         for cols in views
     ]
+    return np.mean(outputs, axis=0)
+
+
+def split(model: Model, outputs: np.ndarray) -> np.ndarray:
+    """Labels, int32 (h, w), from a segmenter's outputs (h, w, k) by its own thresholds."""
     return split_outputs(
-        np.mean(outputs, axis=0),
+        outputs,
         method=model.settings["split"],
         threshold=model.settings["threshold"],
         interior_threshold=model.settings["interior_threshold"],

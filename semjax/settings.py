@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
     d.images = ""  # folder of micrographs
     d.outlines = ""  # folder of pictures, each the white outline of one particle
     d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
+    d.classes = ""  # folder of class masks: white or green particles are good to measure
     d.test_images = ()  # names: never trained on with given masks, and scored by themselves
     d.folder = ""  # tio2: an existing copy of the published data; "" fetches into the cache
     d.exclude = ()  # names of images to leave out
@@ -151,4 +152,7 @@ def get_config() -> ConfigDict:
     e.tile_px = (512, 512)  # images are predicted in tiles of this size
     e.bootstrap = 1000  # samples for the 95 % intervals
     e.nano_nm = 100.0  # the share of particles below this minimum Feret diameter is reported
+
+    c.score = z = ConfigDict()
+    z.legacy = False  # the scores of the paper's Table 1 as well; some seconds an image
     return c

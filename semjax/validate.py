@@ -188,13 +188,19 @@ def check(config: ConfigDict) -> list[Problem]:
         f"0 or at least config.translate.batch_size ({config.translate.batch_size})",
         "set it higher",
     )
-    for name, value in (("segment.pairs", "tsem"), ("classify.labels", "manual")):
-        expect(
-            _get(config, name) != value or config.data.source == "tio2",
-            name,
-            f"another choice than {value!r}, unless config.data.source is 'tio2'",
-            "only the published data set has such files",
-        )
+    published = config.data.source == "tio2"
+    expect(
+        config.segment.pairs != "tsem" or published,
+        "segment.pairs",
+        "another choice than 'tsem', unless config.data.source is 'tio2'",
+        "only the published data set has such files",
+    )
+    expect(
+        config.classify.labels != "manual" or published or bool(config.data.classes),
+        "classify.labels",
+        "'synthesis', unless config.data.classes names a folder of class masks",
+        "give --config.data.classes=FOLDER",
+    )
     expect(
         config.measure.split != "markers" or config.segment.target == "instances",
         "measure.split",
@@ -263,10 +269,17 @@ def _check_data(config: ConfigDict, expect) -> None:
         )
         needs_truth = config.segment.pairs != "synthetic" or config.classify.labels == "manual"
         expect(
-            Path(data.truth).is_dir() if data.truth else not needs_truth,
+            bool(data.truth) or not needs_truth,
             "data.truth",
+            "a folder of masks named like the images",
+            "give --config.data.truth=FOLDER, or train on synthetic pairs",
+        )
+    for name in ("truth", "classes"):
+        expect(
+            not data[name] or Path(data[name]).is_dir(),
+            f"data.{name}",
             "an existing folder of masks named like the images",
-            "give --config.data.truth=FOLDER, or leave it empty to train on synthetic pairs",
+            "correct it or leave it empty",
         )
     if data.source == "tio2":
         expect(

@@ -25,6 +25,7 @@ ONLY = {
         "marks.py",
         "pipeline.py",
         "settings.py",
+        "truth.py",
         "validate.py",
         "variants.py",
     ),

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from semjax import inputs, settings
+from semjax import inputs, settings, truth
 from semjax.data import images
 from semjax.workdir import Work
 
@@ -97,7 +97,7 @@ def test_outlines_come_from_their_folder(config, work, tmp_path):
 
 
 def test_without_a_folder_there_is_no_truth(config, work):
-    assert inputs.truth(config, work) == {}
+    assert truth.masks(config, work) == {}
 
 
 def test_truth_pairs_by_name(config, work, tmp_path):
@@ -121,7 +121,7 @@ def test_test_images_train_nothing(config, work, tmp_path):
     config.data.test_images = ("b10",)
     shapes = shapes_of(config, work)
     assert inputs.manual_labels(config, work, shapes).keys() == {"b2"}
-    assert inputs.truth(config, work).keys() == {"b2", "b10"}  # they are scored
+    assert truth.masks(config, work).keys() == {"b2", "b10"}  # they are scored
 
 
 def make(folder):
@@ -142,7 +142,7 @@ def test_a_mask_s_particles_are_its_4_connected_components(tmp_path):
     mask = np.zeros((8, 8), np.uint8)
     mask[1:3, 1:3] = mask[3:5, 3:5] = mask[6, 6] = 255  # the first two touch by a corner
     write(tmp_path / "mask.png", mask)
-    found = inputs.read_truth(tmp_path / "mask.png", (8, 8))
+    found = truth.read_labels(tmp_path / "mask.png", (8, 8))
     assert found.dtype == np.int32
     assert sorted(np.bincount(found.ravel())) == [1, 4, 4, 55]
     assert np.array_equal(found > 0, mask > 0)
@@ -153,7 +153,7 @@ def test_a_mask_blurred_by_compression_is_a_mask(tmp_path):
     mask[4:12, 4:12] = mask[18:28, 15:29] = 255
     Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
     assert np.unique(images.read_image(tmp_path / "mask.jpg")).size > 2
-    found = inputs.read_truth(tmp_path / "mask.jpg", (32, 32))
+    found = truth.read_labels(tmp_path / "mask.jpg", (32, 32))
     assert found.max() == 2
     assert ((found > 0) != (mask > 0)).mean() < 0.02
 
@@ -162,14 +162,14 @@ def test_a_label_image_keeps_its_labels(tmp_path):
     labels = np.zeros((8, 8), np.uint16)
     labels[:3, :3], labels[:3, 3:], labels[5:, 5:], labels[7, 0] = 4, 300, 9, 9
     tifffile.imwrite(tmp_path / "labels.tif", labels)
-    found = inputs.read_truth(tmp_path / "labels.tif", (8, 8))
+    found = truth.read_labels(tmp_path / "labels.tif", (8, 8))
     assert found.dtype == np.int32
     assert np.array_equal(found, labels)  # touching ones apart, pieces together
 
 
 def test_an_empty_truth_has_no_particles(tmp_path):
     write(tmp_path / "empty.png", np.zeros((8, 8), np.uint8))
-    assert not inputs.read_truth(tmp_path / "empty.png", (8, 8)).any()
+    assert not truth.read_labels(tmp_path / "empty.png", (8, 8)).any()
 
 
 def test_rows_of_the_information_bar_are_cut_from_the_truth(tmp_path):
@@ -177,7 +177,7 @@ def test_rows_of_the_information_bar_are_cut_from_the_truth(tmp_path):
     mask[1:3, 1:3] = 255
     mask[8:] = 255  # written over the bar
     write(tmp_path / "mask.png", mask)
-    found = inputs.read_truth(tmp_path / "mask.png", (8, 8))
+    found = truth.read_labels(tmp_path / "mask.png", (8, 8))
     assert found.shape == (8, 8) and found.max() == 1
 
 
@@ -186,13 +186,13 @@ def test_the_bar_does_not_make_a_mask_a_label_image(tmp_path):
     mask[1:3, 1:3] = mask[1:3, 5:7] = 255
     mask[8:] = 90
     write(tmp_path / "mask.png", mask)
-    assert inputs.read_truth(tmp_path / "mask.png", (8, 8)).max() == 2
+    assert truth.read_labels(tmp_path / "mask.png", (8, 8)).max() == 2
 
 
 def test_a_truth_smaller_than_its_image_is_an_error(tmp_path):
     write(tmp_path / "mask.png", np.zeros((6, 8), np.uint8))
     with pytest.raises(ValueError, match=r"mask.png has \(6, 8\) px, its image \(8, 8\)"):
-        inputs.read_truth(tmp_path / "mask.png", (8, 8))
+        truth.read_labels(tmp_path / "mask.png", (8, 8))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_what_only_the_published_data_have_is_refused_elsewhere(config, work):
     shapes = shapes_of(config, work)
     with pytest.raises(ValueError, match="segment.pairs='tsem'.*'tio2'"):
         inputs.tsem_labels(config, work, shapes)
-    with pytest.raises(ValueError, match="classify.labels='manual'.*'tio2'"):
+    with pytest.raises(FileNotFoundError, match="classify.labels='manual'.*data.classes"):
         inputs.manual_classes(config, work, shapes)
 
 

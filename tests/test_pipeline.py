@@ -117,7 +117,7 @@ def test_the_seed_and_the_data_belong_to_every_stage(tmp_path, stages):
 )
 def test_late_data_touch_late_stages_only(tmp_path, stages, change, stage):
     run(tmp_path, stages)
-    value = 2.0 if "size" in change else "masks"
+    value = 2.0 if "size" in change else str(tmp_path)
     with pytest.raises(ValueError, match=f"^{stage} in "):
         run(tmp_path, stages, **{change: value})
 

@@ -95,14 +95,18 @@ def test_averaging_over_flips_makes_a_segmenter_blind_to_them():
     model = make_model(split="watershed", threshold=0.5, interior_threshold=0.5)
     image = ndimage.gaussian_filter(draw(32, 40), 2) * 5
     options = {"tile_px": (32, 40)}
-    labels = predict.segment(model, image, **options)
+
+    def segment(image, **more):
+        return predict.split(model, predict.probabilities(model, image, **options, **more))
+
+    labels = segment(image)
     assert labels.dtype == np.int32 and labels.shape == image.shape
     assert 0.02 < foreground(labels).mean() < 0.98
-    single = predict.segment(model, image, flips=False, **options)
+    single = segment(image, flips=False)
     for flip in (np.flipud, np.fliplr):
-        flipped = predict.segment(model, flip(image).copy(), **options)
+        flipped = segment(flip(image).copy())
         assert (foreground(flipped) != flip(foreground(labels))).mean() < 0.002  # rounding
-        flipped = predict.segment(model, flip(image).copy(), flips=False, **options)
+        flipped = segment(flip(image).copy(), flips=False)
         assert (foreground(flipped) != flip(foreground(single))).any()
 
 

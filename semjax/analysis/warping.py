@@ -51,8 +51,7 @@ def warp(truth: np.ndarray, probability: np.ndarray, *, threshold: float) -> np.
     around = np.array([row * width + col for row, col in _AROUND])
     clear = np.pad(np.abs(probability - np.float32(threshold)), 1).ravel()
     flat, goal = warped.ravel(), target.ravel()
-    last = np.iinfo(np.int64).max
-    rank = np.full(flat.size, last)
+    place = np.full(flat.size, -1)  # in the order of visits; -1 for pixels that agree
     left = -1
     while True:
         todo = np.flatnonzero(flat != goal)
@@ -60,14 +59,19 @@ def warp(truth: np.ndarray, probability: np.ndarray, *, threshold: float) -> np.
             return flat.reshape(target.shape)[1:-1, 1:-1]
         left = todo.size
         todo = todo[np.argsort(-clear[todo], kind="stable")]
-        rank[todo] = np.arange(todo.size)
-        while todo.size:
-            first = (rank[todo[:, None] + around] > rank[todo][:, None]).all(axis=1)
-            now = todo[first]
-            flips = now[_SIMPLE[flat[now[:, None] + around] @ _BITS]]
+        place[todo] = np.arange(todo.size)
+        beside = place[todo[:, None] + around]  # places of the neighbours
+        place[todo] = -1
+        later = beside > np.arange(todo.size)[:, None]
+        waits = ((beside >= 0) & ~later).sum(axis=1)  # for so many neighbours
+        now = np.flatnonzero(waits == 0)
+        while now.size:
+            pixels = todo[now]
+            flips = pixels[_SIMPLE[flat[pixels[:, None] + around] @ _BITS]]
             flat[flips] = ~flat[flips]
-            rank[now] = last
-            todo = todo[~first]
+            freed, times = np.unique(beside[now][later[now]], return_counts=True)
+            waits[freed] -= times
+            now = freed[waits[freed] == 0]
 
 
 def warping_error(probability: np.ndarray, truth: np.ndarray, *, threshold: float) -> float:

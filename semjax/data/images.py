@@ -91,17 +91,7 @@ def read_image(path: str | Path) -> np.ndarray:
       ValueError: no image file, damaged, empty, or it holds NaN or infinite values.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no image file {path}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path} is no image: expected a file ending in {', '.join(SUFFIXES)}")
-    try:
-        image = _decode(path)
-    except Exception as error:  # decoders raise errors of any type for damaged files
-        raise ValueError(
-            f"cannot read image {path} ({error}); it may be damaged or of another type than its "
-            "suffix says: copy it again or save it as TIFF"
-        ) from error
+    image = _read(path)
     if image.ndim == 3 and image.shape[-1] in (3, 4):
         image = _take_luminance(image)
     if image.ndim != 2 or image.size == 0:
@@ -120,6 +110,41 @@ def read_image(path: str | Path) -> np.ndarray:
             "out (data.exclude)"
         )
     return image.astype(image.dtype.newbyteorder("="), copy=False)
+
+
+def read_colors(path: str | Path) -> np.ndarray:
+    """Reads a picture whose colours mean something, as a mask of classes.
+
+    Returns:
+      (h, w, 3) uint8, or (h, w) where the file is grey or of two values.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: no image file, damaged, or neither grey nor in colours of 8 bits.
+    """
+    image = _read(Path(path))
+    if image.ndim == 3 and image.shape[-1] in (3, 4) and image.dtype == np.uint8:
+        return image[..., :3]
+    if image.ndim == 2 and image.size:
+        return image
+    raise ValueError(
+        f"{path} has the shape {image.shape} and type {image.dtype}, expected a mask of classes: "
+        "grey, or red, green and blue of 8 bits"
+    )
+
+
+def _read(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise FileNotFoundError(f"no image file {path}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path} is no image: expected a file ending in {', '.join(SUFFIXES)}")
+    try:
+        return _decode(path)
+    except Exception as error:  # decoders raise errors of any type for damaged files
+        raise ValueError(
+            f"cannot read image {path} ({error}); it may be damaged or of another type than its "
+            "suffix says: copy it again or save it as TIFF"
+        ) from error
 
 
 def _decode(path: Path) -> np.ndarray:

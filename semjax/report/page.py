@@ -51,6 +51,28 @@ SCORES = {
     "mean_ap": "mean over IoU 0.5 to 0.95",
     "pq": "panoptic quality",
 }
+# Tables of the score stage: heading, and the columns shown of the rows that match a quantity.
+COMPARED = {
+    "kept.csv": ("Choice of measurable particles against the truth", {}),
+    "sizes.csv": (
+        "Minimum Feret diameter against the truth",
+        {
+            "method": "method",
+            "choice": "choice",
+            "n_found": "particles",
+            "n_true": "true ones",
+            "mean": "mean",
+            "mean_true": "true mean",
+            "mean_error": "error of mean",
+            "median_error": "of median",
+            "d10_error": "of D10",
+            "d90_error": "of D90",
+            "wasserstein": "Wasserstein distance",
+            "kolmogorov_smirnov": "Kolmogorov-Smirnov distance",
+        },
+    ),
+    "legacy.csv": ("The paper's scores", {}),
+}
 N_OVERLAYS, N_IMAGES, N_NOTES = 4, 50, 50
 
 
@@ -151,6 +173,7 @@ def _results(work: Path, notes: list[str]) -> str:
         _file_figure(work, folder / "histogram_min_feret.png", caption, notes, is_diagram=True),
         _overlays(work, notes),
         _scores(scores),
+        *(_compared(work, name, notes) for name in COMPARED),
         _measures(distribution),
         _images(work, notes),
     ]
@@ -239,14 +262,33 @@ def _scores(scores: Mapping) -> str:
     return "<h3>Against the truth</h3>\n" + markup.table(head, rows)
 
 
-def _images(work: Path, notes: list[str]) -> str:
-    path = work / gallery.FOLDERS["measure"] / "images.csv"
+def _read_table(work: Path, path: Path, notes: list[str]) -> pd.DataFrame | None:
     if not path.exists():
-        return ""
+        return None
     try:
-        table = pd.read_csv(path, dtype={"image": str})
+        return pd.read_csv(path, dtype={"image": str})
     except (OSError, ValueError) as error:
         notes.append(f"{path.relative_to(work).as_posix()} could not be read: {error}")
+        return None
+
+
+def _compared(work: Path, name: str, notes: list[str]) -> str:
+    table = _read_table(work, work / gallery.FOLDERS["score"] / name, notes)
+    if table is None:
+        return ""
+    heading, columns = COMPARED[name]
+    if "quantity" in table:
+        table = table[table["quantity"].astype(str).str.startswith("min_feret")]
+    if columns:
+        table = table[[column for column in columns if column in table]]
+    head = [columns.get(str(c), markup.format_name(str(c))) for c in table.columns]
+    rows = table.itertuples(index=False, name=None)
+    return f"<h3>{heading}</h3>\n" + markup.table(head, rows)
+
+
+def _images(work: Path, notes: list[str]) -> str:
+    table = _read_table(work, work / gallery.FOLDERS["measure"] / "images.csv", notes)
+    if table is None:
         return ""
     head = [markup.format_name(str(name)) for name in table.columns]
     n = f"the first {N_IMAGES} of {len(table)}" if len(table) > N_IMAGES else len(table)

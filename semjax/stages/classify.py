@@ -99,12 +99,7 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
         whole = np.zeros(truth.max(initial=0) + 1, bool)
         rows = (particles["mask"] == i).to_numpy()
         whole[particles.loc[rows, "label"]] = visible[rows] >= c.min_visible
-        labels = predict.split_outputs(
-            output,
-            method=segmenter.settings["split"],
-            threshold=segmenter.settings["threshold"],
-            interior_threshold=segmenter.settings["interior_threshold"],
-        )
+        labels = predict.split(segmenter, output)
         pairs = scores.match(labels, truth)
         good = np.zeros(labels.max(initial=0) + 1, bool)
         found = (pairs.iou >= c.min_iou) & whole[pairs.truth]

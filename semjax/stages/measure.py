@@ -23,12 +23,12 @@ SUMMARISED = {
 
 
 def run(config: ConfigDict, work: Work) -> dict:
-    """Writes labels, overlays, `particles.csv`, `images.csv`, `distribution.json`, histograms."""
+    """Writes labels, probabilities, overlays, tables, `distribution.json` and histograms."""
     c = config.measure
     segmenter = predict.load(work.segment / "model")
     classifier = predict.load(work.classify / "model")
-    (work.measure / "labels").mkdir(exist_ok=True)
-    (work.measure / "overlays").mkdir(exist_ok=True)
+    for name in ("labels", "probability", "overlays"):
+        (work.measure / name).mkdir(exist_ok=True)
     pictures = inputs.micrographs(config, work)
     calibrated = [picture.pixel_size_nm is not None for picture in pictures]
     if any(calibrated) and not all(calibrated):
@@ -42,8 +42,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     tables, rows = [], []
     for picture in pictures:
-        labels = predict.segment(segmenter, picture.image, tile_px=c.tile_px, flips=c.flips)
-        labels = scores.drop_specks(labels, c.min_area_px)
+        outputs = predict.probabilities(segmenter, picture.image, tile_px=c.tile_px, flips=c.flips)
+        labels = scores.drop_specks(predict.split(segmenter, outputs), c.min_area_px)
         table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
         score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
         table.insert(0, "image", picture.name)
@@ -51,7 +51,16 @@ def run(config: ConfigDict, work: Work) -> dict:
         table["kept"], table["reason"] = _keep(table, score, config.classify.threshold)
         tables.append(table)
         kept = table["kept"].to_numpy()
-        _write_labels(work.measure / "labels" / f"{picture.name}.tif", labels)
+        # uint16 where the labels fit.
+        small = labels.max(initial=0) < 2**16
+        _write_tiff(
+            work.measure / "labels" / f"{picture.name}.tif",
+            labels.astype(np.uint16 if small else np.int32),
+        )
+        _write_tiff(
+            work.measure / "probability" / f"{picture.name}.tif",
+            np.rint(255 * outputs[..., 0]).astype(np.uint8),
+        )
         figures.write_png(
             work.measure / "overlays" / f"{picture.name}.png",
             figures.overlay(picture.image, labels, kept),
@@ -83,11 +92,9 @@ def _keep(table: pd.DataFrame, score: np.ndarray, threshold: float):
     return ~(low | border), reason
 
 
-def _write_labels(path: Path, labels: np.ndarray) -> None:
-    """uint16 where the labels fit, int32 otherwise."""
-    dtype = np.uint16 if labels.max(initial=0) < 2**16 else np.int32
+def _write_tiff(path: Path, pixels: np.ndarray) -> None:
     partial = path.with_name(path.name + ".part")
-    tifffile.imwrite(partial, labels.astype(dtype), compression="zlib")
+    tifffile.imwrite(partial, pixels, compression="zlib")
     os.replace(partial, path)
 
 

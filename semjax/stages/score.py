@@ -3,54 +3,60 @@
 The truth only measures: nothing in the workflow is chosen by it.
 """
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import tifffile
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs
-from semjax.analysis import classical, scores
+from semjax import inputs, predict, truth
+from semjax.analysis import classical, kept, legacy, regions, scores, sizes
+from semjax.data.images import Micrograph
 from semjax.workdir import Work, write_json, write_text
+
+OURS, GAN, CLASSICAL, TRUTH = "semjax", "CycleGAN alone", "blur, Li, watershed", "truth's own masks"
+QUANTITIES = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter", "area")
 
 
 def run(config: ConfigDict, work: Work) -> dict:
-    """Writes `scores.json` (all images together) and `scores.csv` (image by image)."""
-    truths = inputs.truth(config, work)
-    pictures = [p for p in inputs.micrographs(config, work) if p.name in truths]
+    """Writes `scores.json` and `scores.csv`; `kept` and `sizes` where there are classes.
+
+    `scores.json` holds all images together, `scores.csv` each image. `kept.csv` says how well
+    measurable particles are told from others, `sizes.csv` how far their sizes are off; `legacy.csv`
+    are the paper's scores, if `score.legacy` asks for them.
+    """
+    pictures = inputs.micrographs(config, work)
+    truths = truth.read(config, work, pictures)
+    pictures = [picture for picture in pictures if picture.name in truths]
     if not pictures:
         logging.info("score: no truth masks, nothing to score")
         return {"skipped": "no truth masks"}
-    least = config.measure.min_area_px
-    rows: dict[str, list] = {"semjax": [], "blur, Li, watershed": []}
-    gan_labels = work.filter / "gan_labels"
-    if gan_labels.is_dir():  # not there when the segmenter learns from given masks
-        rows["CycleGAN alone"] = []
+    methods = [OURS, CLASSICAL]
+    if (
+        work.filter / "gan_labels"
+    ).is_dir():  # not there when the segmenter learns from given masks
+        methods.append(GAN)
+    found = {name: [] for name in methods}
     for picture in pictures:
-        truth = inputs.read_truth(truths[picture.name], picture.image.shape)
-        truth = scores.drop_specks(truth, least)
-        found = {
-            "semjax": tifffile.imread(work.measure / "labels" / f"{picture.name}.tif"),
-            "blur, Li, watershed": classical.classical(picture.image)[0],
-        }
-        if "CycleGAN alone" in rows:
-            found["CycleGAN alone"] = tifffile.imread(gan_labels / f"{picture.name}.tif")
-        for name, labels in found.items():
+        for name in methods:
+            labels = _labels(name, picture, work, config.measure.min_area_px)
             # Splitting removes no pixel, so the labels' foreground is the one before it.
-            labels = scores.drop_specks(labels.astype(np.int32), least)
-            rows[name].append(scores.score(labels, truth))
-    table = {name: scores.pooled(found) for name, found in rows.items()}
-    tested = [i for i, p in enumerate(pictures) if p.name in inputs.tested(config)]
-    if tested:
-        for name, found in rows.items():
-            table[f"{name}, test images"] = scores.pooled([found[i] for i in tested])
+            found[name].append(scores.score(labels, truths[picture.name].labels))
+    table = _pool(found, pictures, inputs.tested(config), scores.pooled)
     write_json(work.score / "scores.json", table)
-    flat = [
-        {"image": picture.name, "method": name, **_plain(found[i])}
-        for name, found in rows.items()
+    rows = [
+        {"image": picture.name, "method": name, **_plain(found[name][i])}
+        for name in methods
         for i, picture in enumerate(pictures)
     ]
-    write_text(work.score / "scores.csv", pd.DataFrame(flat).to_csv(index=False))
+    write_text(work.score / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
+    if config.score.legacy:
+        _score_legacy(config, work, pictures, truths, methods)
+    if all(known.verdict is not None for known in truths.values()):
+        _score_kept(config, work, pictures, truths, methods)
     for name, row in table.items():
         logging.info(
             "score: %-32s image IoU %.3f, F1 at 0.5 %.3f, at 0.75 %.3f, PQ %.3f",
@@ -60,8 +66,116 @@ def run(config: ConfigDict, work: Work) -> dict:
             row["f1_75"],
             row["pq"],
         )
-    best = table["semjax"]
+    best = table[OURS]
     return {"images": len(pictures), **{k: best[k] for k in ("image_iou", "f1_50", "f1_75", "pq")}}
+
+
+def _labels(method: str, picture: Micrograph, work: Work, least: int) -> np.ndarray:
+    """What a method found in an image, without specks."""
+    if method == CLASSICAL:
+        labels = classical.classical(picture.image)[0]
+    else:
+        folder = work.measure / "labels" if method == OURS else work.filter / "gan_labels"
+        labels = tifffile.imread(folder / f"{picture.name}.tif").astype(np.int32)
+    return scores.drop_specks(labels, least)
+
+
+def _pool(found: dict[str, list], pictures: list, tested: set[str], pooled) -> dict[str, Any]:
+    """Each method's images together, and those of its test images."""
+    table = {name: pooled(rows) for name, rows in found.items()}
+    chosen = [i for i, picture in enumerate(pictures) if picture.name in tested]
+    if chosen:
+        for name, rows in found.items():
+            table[f"{name}, test images"] = pooled([rows[i] for i in chosen])
+    return table
+
+
+def _score_legacy(
+    config: ConfigDict, work: Work, pictures: list, truths: dict, methods: list[str]
+) -> None:
+    folders = {OURS: work.measure / "probability", GAN: work.translate / "gan_masks"}
+    found = {name: [] for name in methods}
+    for picture in pictures:
+        for name in methods:
+            if name == CLASSICAL:
+                probability = classical.classical(picture.image)[1].astype(np.float32)
+            else:
+                stored = tifffile.imread(folders[name] / f"{picture.name}.tif")
+                probability = stored.astype(np.float32) / 255
+            found[name].append(legacy.score(probability, truths[picture.name].labels > 0))
+    table = _pool(found, pictures, inputs.tested(config), legacy.best)
+    _write_rows(work.score / "legacy.csv", [{"method": n, **row} for n, row in table.items()])
+
+
+def _score_kept(
+    config: ConfigDict, work: Work, pictures: list, truths: dict, methods: list[str]
+) -> None:
+    """Every method's labels, and the truth's own, through each way of choosing particles."""
+    classifier = predict.load(work.classify / "model")
+    names = [picture.name for picture in pictures]
+    subsets = {"": names, ", test images": [n for n in names if n in inputs.tested(config)]}
+    counts, measured = {}, {}
+    for method in (*methods, TRUTH):
+        for picture in pictures:
+            known = truths[picture.name]
+            labels = known.labels
+            if method != TRUTH:
+                labels = _labels(method, picture, work, config.measure.min_area_px)
+            table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
+            inside = ~table["border"].to_numpy()
+            choices = {"everything": inside, "fixed rule": inside & kept.fixed_rule(table)}
+            if method in (OURS, TRUTH):
+                score = predict.classify(
+                    classifier, picture.image, labels, tile_px=config.measure.tile_px
+                )
+                choices["classifier"] = inside & (score >= config.classify.threshold)
+            for choice, keep in choices.items():
+                key = method, choice, picture.name
+                counts[key] = kept.count(labels, keep, known.labels, known.verdict)
+                measured[key] = table[keep]
+    kept_rows, size_rows = [], []
+    for method, choice in dict.fromkeys(key[:2] for key in counts):
+        for subset, chosen in subsets.items():
+            if not chosen:
+                continue
+            what = {"method": method + subset, "choice": choice}
+            together = kept.pooled([counts[method, choice, name] for name in chosen])
+            kept_rows.append(what | together)
+            here = pd.concat([measured[method, choice, name] for name in chosen])
+            there = pd.concat([truths[name].sizes for name in chosen])
+            size_rows += [what | row for row in _compare(config, here, there)]
+    _write_rows(work.score / "kept.csv", kept_rows)
+    _write_rows(work.score / "sizes.csv", size_rows)
+
+
+def _compare(config: ConfigDict, found: pd.DataFrame, true: pd.DataFrame) -> list[dict]:
+    """One row a quantity that both tables have."""
+    rows = []
+    for quantity in QUANTITIES:
+        units = ("nm2", "px") if quantity == "area" else ("nm", "px")
+        columns = [f"{quantity}_{unit}" for unit in units]
+        column = next((c for c in columns if c in found and c in true), None)
+        if column is None:
+            continue
+        compared = sizes.compare(
+            found[column].to_numpy(),
+            true[column].to_numpy(),
+            bootstrap=config.measure.bootstrap,
+            seed=config.seed,
+        )
+        row: dict[str, Any] = {"quantity": column}
+        for key, value in compared.items():
+            if key.endswith("_interval"):
+                low, high = value or (None, None)
+                row |= {key.replace("interval", "low"): low, key.replace("interval", "high"): high}
+            else:
+                row[key] = value
+        rows.append(row)
+    return rows
+
+
+def _write_rows(path: Path, rows: list[dict]) -> None:
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
 
 
 def _plain(row: dict) -> dict:

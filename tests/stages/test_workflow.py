@@ -32,7 +32,9 @@ def test_every_artifact_is_there(finished):
     expected += [f"7_measure/overlays/{name}.png" for name in pictures]
     expected += [f"7_measure/{name}.csv" for name in ("particles", "images")]
     expected += ["7_measure/distribution.json", "7_measure/histogram_min_feret.png"]
-    expected += ["8_score/scores.json", "8_score/scores.csv"]
+    expected += [f"7_measure/probability/{name}.tif" for name in pictures]
+    expected += [f"8_score/{name}" for name in ("scores.json", "scores.csv", "kept.csv")]
+    expected += ["8_score/sizes.csv"]
     stages = [f"{i}_{name}" for i, name in enumerate(workdir.STAGES, start=1)]
     expected += [f"{stage}/done.json" for stage in stages]
     for trained in ("1_shapes", "3_translate", "5_segment", "6_classify"):
@@ -124,6 +126,32 @@ def test_scores_compare_with_the_truth(finished):
     assert table["semjax"]["image_iou"] > 0.5
     assert all(row["n_images"] == 3 for row in table.values())
     assert len(pd.read_csv(finished.score / "scores.csv")) == 9
+
+
+def test_kept_particles_compare_with_the_truth(finished):
+    kept = pd.read_csv(finished.score / "kept.csv").set_index(["method", "choice"])
+    truth = pd.read_csv(finished.inputs / "truth.csv")
+    n_good = ((truth["visible_fraction"] >= 0.85) & ~truth["touches_border"]).sum()
+    assert (kept["tp"] + kept["fn"] == n_good).all()  # the same good ones for every method
+    everything = kept.loc[("truth's own masks", "everything")]
+    assert everything["recall"] == 1 and everything["precision"] < 1
+    choices = {choice for method, choice in kept.index if method == "semjax"}
+    assert choices == {"everything", "fixed rule", "classifier"}
+    particles = pd.read_csv(finished.measure / "particles.csv")
+    sizes = pd.read_csv(finished.score / "sizes.csv").set_index(["method", "choice", "quantity"])
+    row = sizes.loc[("semjax", "classifier", "min_feret_nm")]
+    own = particles[particles["kept"]]["min_feret_nm"]
+    assert row["n_found"] == len(own) and row["mean"] == pytest.approx(own.mean(), rel=1e-4)
+    assert row["mean_error"] == pytest.approx(row["mean"] / row["mean_true"] - 1, abs=1e-4)
+    on_truth = sizes.loc[("truth's own masks", "everything", "min_feret_nm")]
+    assert on_truth["n_true"] == n_good
+
+
+def test_the_papers_scores_are_there_when_asked_for(copy):
+    copy.run_alone("score", score__legacy=True)
+    rows = pd.read_csv(copy.score / "legacy.csv").set_index("method")
+    assert set(rows.index) == {"semjax", "CycleGAN alone", "blur, Li, watershed"}
+    assert rows["image_iou"].between(0.2, 1).all() and rows["warping_error"].between(0, 0.1).all()
 
 
 def test_a_second_run_writes_nothing(copy):

@@ -1,0 +1,135 @@
+"""What is known of the particles: masks that a person or the simulation made, and their classes.
+
+Nothing in the label-free workflow is chosen by it; it scores, or trains the paper's other rows.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from absl import logging
+from ml_collections import ConfigDict
+
+from semjax.analysis import kept, regions, scores
+from semjax.data import images, tio2
+from semjax.workdir import Work
+
+# Masks are often named after their image and what they are.
+_ENDING = re.compile("_(m|cm|mask|masks|label|labels)$")
+
+
+class Truth(NamedTuple):
+    """One image's truth.
+
+    labels: int32 (h, w), 1..N, specks dropped.
+    verdict: int8 (N + 1,), see `kept.verdicts`; None without classes.
+    sizes: one row a good particle, columns like those of `regions.measure`; None without classes.
+    """
+
+    labels: np.ndarray
+    verdict: np.ndarray | None
+    sizes: pd.DataFrame | None
+
+
+def masks(config: ConfigDict, work: Work) -> dict[str, Path]:
+    """Masks or label images of the truth by the image's name; empty if there are none."""
+    d = config.data
+    if d.truth:
+        return _by_name(d.truth)
+    if d.source == "phantom":
+        return _by_name(work.inputs / "truth")
+    return _published(tio2.mask_paths(), config) if d.source == "tio2" else {}
+
+
+def classes(config: ConfigDict) -> dict[str, Path]:
+    """Class masks by the image's name (see `kept.verdicts`); empty if there are none."""
+    if config.data.classes:
+        return _by_name(config.data.classes)
+    if config.data.source == "tio2":
+        return _published(tio2.class_mask_paths(4), config)
+    return {}
+
+
+def _published(paths: dict[str, str], config: ConfigDict) -> dict[str, Path]:
+    try:
+        return tio2.available(paths, folder=config.data.folder)
+    except FileNotFoundError as error:  # neither a copy nor the network
+        logging.warning("truth masks cannot be had: %s", error)
+        return {}
+
+
+def _by_name(folder: str | Path) -> dict[str, Path]:
+    """Files by the name of the image that they belong to: "a_mask.png" belongs to "a.tif"."""
+    found: dict[str, Path] = {}
+    for path in images.list_images(folder):
+        name = _ENDING.sub("", path.stem)
+        if name in found:
+            raise ValueError(
+                f"{found[name].name} and {path.name} in {folder} both belong to the image {name!r};"
+                " remove or rename one of them."
+            )
+        found[name] = path
+    return found
+
+
+def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Labels of a truth file, int32 of an image's shape.
+
+    A picture with two values is a mask, whose particles are its 4-connected components; one with
+    more is a label image. Rows and columns beyond the image (an information bar) are cut.
+
+    Raises:
+        ValueError: the truth is smaller than the image.
+    """
+    picture = images.read_image(path)
+    if picture.shape[0] < shape[0] or picture.shape[1] < shape[1]:
+        raise ValueError(
+            f"{path} has {picture.shape} px, its image {shape}; expected at least the image's size."
+        )
+    picture = picture[: shape[0], : shape[1]]
+    if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
+        picture = picture > picture.max() / 2  # compression blurs a mask's two values
+        return scores.label_truth(picture)
+    return picture.astype(np.int32)
+
+
+def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> dict[str, Truth]:
+    """The truth of the images that have one, by name."""
+    files, verdicts = masks(config, work), classes(config)
+    exact = None
+    if config.data.source == "phantom" and not config.data.truth:
+        exact = pd.read_csv(work.inputs / "truth.csv", dtype={"image": str})
+    found = {}
+    for picture in pictures:
+        if picture.name not in files:
+            continue
+        labels = read_labels(files[picture.name], picture.image.shape)
+        if exact is not None:
+            found[picture.name] = _simulated(config, labels, exact[exact["image"] == picture.name])
+            continue
+        labels = scores.drop_specks(labels, config.measure.min_area_px)
+        verdict = sizes = None
+        if picture.name in verdicts:
+            verdict = kept.verdicts(labels, images.read_colors(verdicts[picture.name]))
+            table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
+            sizes = table[verdict[table["label"]] == kept.GOOD]
+        found[picture.name] = Truth(labels, verdict, sizes)
+    return found
+
+
+def _simulated(config: ConfigDict, labels: np.ndarray, table: pd.DataFrame) -> Truth:
+    """The phantom's truth: verdicts by the share that is visible, and the bodies' exact sizes."""
+    whole = (table["visible_fraction"] >= config.classify.min_visible).to_numpy()
+    verdict = np.full(len(table) + 1, kept.OPEN, np.int8)
+    verdict[table["label"]] = np.where(whole, kept.GOOD, kept.BAD)
+    edge = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
+    verdict[edge] = kept.OPEN
+    sizes = table[verdict[table["label"]] == kept.GOOD]
+    sizes = sizes.rename(columns={"diameter_nm": "equivalent_circular_diameter_nm"})
+    area = np.bincount(labels.ravel(), minlength=verdict.size)
+    large = area >= config.measure.min_area_px
+    large[0] = True
+    small = scores.drop_specks(labels, config.measure.min_area_px)
+    return Truth(small, verdict[large], sizes)

@@ -1,0 +1,88 @@
+"""Masks, classes and sizes that are known, from folders and from the phantom."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from semjax import inputs, settings, truth
+from semjax.analysis import kept
+from semjax.workdir import Work
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Work(tmp_path / "work")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Two images of discs with masks and classes, files named as people name them."""
+    made = settings.get_config()
+    rows, cols = np.mgrid[:60, :80]
+    for name in ("images", "truth", "classes"):
+        (tmp_path / name).mkdir()
+        made.data[name] = str(tmp_path / name)
+    for i, name in enumerate(("a1", "a2")):
+        first = np.hypot(rows - 20, cols - 20 - i) <= 10
+        second = np.hypot(rows - 35, cols - 55) <= 14
+        image = np.random.default_rng(i).normal(60, 5, rows.shape) + 90 * (first | second)
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", image.clip(0, 255).astype(np.uint8))
+        mask = np.where(first | second, 255, 0).astype(np.uint8)
+        Image.fromarray(mask).save(tmp_path / "truth" / f"{name}_mask.png")
+        colors = np.zeros((*rows.shape, 3), np.uint8)
+        colors[first], colors[second] = (0, 255, 0), (255, 0, 0)
+        Image.fromarray(colors).save(tmp_path / "classes" / f"{name}_cm.png")
+    made.data.pixel_size_nm = 2.0
+    made.data.info_bar_px = 0
+    return made
+
+
+def test_files_belong_to_images_by_name(config, work):
+    known = truth.read(config, work, inputs.micrographs(config, work))
+    assert known.keys() == {"a1", "a2"}
+    one = known["a1"]
+    assert one.labels.max() == 2 and one.verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]
+    assert one.sizes["min_feret_nm"].tolist() == [pytest.approx(2 * 20.5, abs=1.5)]
+
+
+def test_without_classes_there_are_no_verdicts(config, work):
+    config.data.classes = ""
+    known = truth.read(config, work, inputs.micrographs(config, work))
+    assert known["a1"].verdict is None and known["a1"].sizes is None
+    config.data.truth = ""
+    assert truth.read(config, work, inputs.micrographs(config, work)) == {}
+
+
+def test_two_files_of_one_image_are_refused(config, work, tmp_path):
+    (tmp_path / "truth" / "a1.png").write_bytes((tmp_path / "truth" / "a1_mask.png").read_bytes())
+    with pytest.raises(
+        ValueError, match=r"a1\.png and a1_mask\.png.*both belong to the image 'a1'"
+    ):
+        truth.masks(config, work)
+
+
+def test_classes_train_a_classifier(config, work):
+    shapes = {p.name: p.image.shape for p in inputs.micrographs(config, work)}
+    labels, good = inputs.manual_classes(config, work, shapes)["a2"]
+    assert labels.max() == 2 and good.tolist() == [False, True, False]
+    config.data.test_images = ("a2",)
+    assert inputs.manual_classes(config, work, shapes).keys() == {"a1"}
+
+
+def test_the_phantom_knows_exact_sizes(tmp_path):
+    config = settings.get_config()
+    config.data.source = "phantom"
+    config.data.phantom_images, config.data.phantom_px = 1, (192, 256)
+    work = Work(tmp_path / "phantom")
+    work.create()
+    inputs.prepare(config, work)
+    (known,) = truth.read(config, work, inputs.micrographs(config, work)).values()
+    table = pd.read_csv(work.inputs / "truth.csv")
+    good = (table["visible_fraction"] >= config.classify.min_visible) & ~table["touches_border"]
+    assert set(known.sizes["label"]) == set(table["label"][good])
+    assert len(known.verdict) == known.labels.max() + 1
+    assert np.count_nonzero(known.verdict == kept.GOOD) == good.sum() > 3
+    assert known.sizes["min_feret_nm"].min() > 0
+    assert "equivalent_circular_diameter_nm" in known.sizes
