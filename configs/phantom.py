@@ -47,7 +47,7 @@ def get_config(variant=""):
     config.segment.steps = 450
     config.segment.batch_size = 6
     config.segment.halve_every = 150
-    config.segment.save_every = 225
+    config.segment.save_every = 150
 
     config.classify.filters = 4
     config.classify.tile_px = (128, 128)
