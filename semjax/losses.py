@@ -49,7 +49,7 @@ def balanced_cross_entropy(
         logits: unbounded.
         targets: in [0, 1], same shape.
         positive_weight: background pixels over foreground pixels of the training set.
-        where: pixels that count (0/1, same shape); None counts all.
+        where: weight of each pixel, at least 0 (same shape); None counts all alike.
 
     Source: the workflow's published training, which weights the foreground the same way.
     """

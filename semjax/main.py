@@ -148,15 +148,15 @@ def run(values: flags.FlagValues) -> int:
 
     from semjax import pipeline
 
+    config = values.config
     overrides = config_flags.get_override_values(values["config"])
-    workdir = values.workdir or f"runs/{values.config.name}"
-    pipeline.run(
-        values.config,
-        workdir,
-        stages=values.stages or None,
-        redo=values.redo,
-        overrides=overrides,
-    )
+    workdir = values.workdir or f"runs/{config.name}"
+    stages = values.stages or None
+    work = pipeline.run(config, workdir, stages=stages, redo=values.redo, overrides=overrides)
+    if config.rows and stages is None:
+        from semjax import rows
+
+        rows.run(config, work)
     return 0
 
 

@@ -37,14 +37,14 @@ class Action(NamedTuple):
 def sources(config: ConfigDict, name: str) -> tuple[str, ...]:
     """The stages whose artifacts a stage is made from, under these settings."""
     pairs = () if config.segment.pairs != "synthetic" else ("masks", "filter")
-    labels = () if config.classify.labels != "synthesis" else ("masks", "filter")
+    labels = () if config.classify.labels != "synthesis" else ("masks", "filter", "segment")
     return {
         "shapes": (),
         "masks": ("shapes",),
         "translate": ("masks",),
         "filter": ("masks", "translate"),
         "segment": pairs,
-        "classify": (*labels, "segment"),
+        "classify": labels,
         "measure": ("segment", "classify"),
         "score": ("measure",),
     }[name]
@@ -126,7 +126,7 @@ def _decide(
     newer = [
         s
         for s in sources(config, name)
-        if (s in actions and actions[s].kind != "skip") or _id(work, s) != mark["upstream"].get(s)
+        if (s in actions and actions[s].kind != "skip") or made(work, s) != mark["upstream"].get(s)
     ]
     if newer:
         return Action("again", f"made again, since {', '.join(newer)} was made again")
@@ -165,7 +165,7 @@ def start(config: ConfigDict, work: Work, name: str) -> dict[str, Any]:
         mark = {
             "stage": name,
             "id": datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f"),
-            "upstream": {s: _id(work, s) for s in sources(config, name)},
+            "upstream": {s: made(work, s) for s in sources(config, name)},
             "settings": settings(config, name),
             "seconds": 0.0,
         }
@@ -212,6 +212,7 @@ def _done(work: Work, name: str) -> dict[str, Any] | None:
     return _read(work, name, "done")
 
 
-def _id(work: Work, name: str) -> str | None:
+def made(work: Work, name: str) -> str | None:
+    """The id of a finished stage; None if it is not finished."""
     mark = _done(work, name)
     return mark["id"] if mark else None

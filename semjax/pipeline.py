@@ -51,6 +51,10 @@ def run(
     problems = validate.check(config)
     if problems:
         raise ValueError(validate.describe(problems))
+    if config.rows:
+        from semjax import rows
+
+        rows.check(config)
     plan = marks.plan(config, work, names, redo)
     work.create()
     with work.lock(), messages.keep(work.log):

@@ -154,5 +154,10 @@ def get_config() -> ConfigDict:
     e.nano_nm = 100.0  # the share of particles below this minimum Feret diameter is reported
 
     c.score = z = ConfigDict()
+    z.beside = True  # score a plain threshold and the CycleGAN alone, too
     z.legacy = False  # the scores of the paper's Table 1 as well; some seconds an image
+
+    # Further rows of a table: the changed settings by section, for each row's name. They run after
+    # the workflow itself, in rows/<name>; see configs/tio2_table.py.
+    c.rows = ConfigDict()
     return c

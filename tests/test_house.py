@@ -24,6 +24,7 @@ ONLY = {
         "main.py",
         "marks.py",
         "pipeline.py",
+        "rows.py",
         "settings.py",
         "truth.py",
         "validate.py",

@@ -42,7 +42,7 @@ def classifier(
 
     Returns:
         A learner whose batch is {"images": (n, h, w, 2), "targets": (n, h, w, 1) 0/1,
-        "where": (n, h, w, 1) 0/1, the pixels that count}.
+        "where": (n, h, w, 1) weights of the pixels, at least 0}.
     """
 
     def init(key: jax.Array) -> State:

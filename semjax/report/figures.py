@@ -7,7 +7,7 @@ made with matplotlib's `Figure` objects, which need no display and share no stat
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -241,6 +241,46 @@ def histogram(values_nm: np.ndarray, *, xlabel: str, title: str = "", unit: str 
             axes.set_ylim(top=axes.get_ylim()[1] * 1.12)
     heading = f"{title}\n{numbers}" if title else numbers
     axes.set_title(heading, loc="left", fontsize=10, color=_INK)
+    return _png(figure)
+
+
+def distributions(
+    sizes: Mapping[str, Sequence[float]],
+    *,
+    xlabel: str = "minimum Feret diameter",
+    unit: str = "nm",
+) -> bytes:
+    """Draws one size distribution a panel, each over the first (the truth), as shares.
+
+    Args:
+        sizes: positive lengths by name; the first is drawn in every panel.
+        xlabel: the quantity, without unit.
+        unit: nm or px.
+
+    Returns:
+        A PNG file as bytes.
+    """
+    names = list(sizes)
+    values = {name: np.asarray(sizes[name], float) for name in names}
+    together = np.concatenate([v for v in values.values() if v.size] or [np.ones(2)])
+    edges = np.linspace(0, np.percentile(together, 99.5), 41)
+    shown = names[1:] or names
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.5 * rows), dpi=140, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, name in zip(grid.flat, shown, strict=False):
+        _calm(axes)
+        for label, style in ((names[0], {"color": _BAR}), (name, {"color": _CURVE, "fill": False})):
+            if values[label].size:
+                share = np.histogram(values[label], edges)[0] / values[label].size
+                axes.stairs(share, edges, **({"fill": True} | style))
+        mean = f", mean {format_number(values[name].mean())} {unit}" if values[name].size else ""
+        axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=_INK)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    figure.supxlabel(f"{xlabel} ({unit})", fontsize=9, color=_INK)
+    figure.supylabel(f"share of particles (filled: {names[0]})", fontsize=9, color=_INK)
     return _png(figure)
 
 

@@ -17,6 +17,7 @@ from semjax.training import fit
 from semjax.workdir import Work
 
 N_SHOWN = 6
+MEAN_AREA_PX = 500.0  # only so that a pixel's weight is about 1
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -31,8 +32,9 @@ def run(config: ConfigDict, work: Work) -> dict:
     held_out, training = samples[:n_held_out], samples[n_held_out:]
     kwargs = {"filters": c.filters, "outputs": 1, "decoder": c.decoder, "dtype": c.dtype}
     network = networks.make(networks.CLASSIFIERS, "multires_unet", kwargs)
-    good = sum(int(sample["good"][1:].sum()) for sample in training)
-    total = sum(sample["good"].size - 1 for sample in training)
+    whole = [np.unique(sample["labels"][_weights(sample["labels"]) > 0]) for sample in training]
+    good = sum(int(s["good"][found].sum()) for s, found in zip(training, whole, strict=True))
+    total = sum(found.size for found in whole)
     learner = classifier(
         network,
         optimizers.adam(optimizers.halving(c.learning_rate, every=c.halve_every)),
@@ -55,7 +57,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         return {
             "images": predict.classifier_input(image, labels),
             "targets": training[index]["good"][labels][..., None].astype(np.float32),
-            "where": (labels > 0)[..., None].astype(np.float32),
+            "where": _weights(labels)[..., None],
         }
 
     state = fit(
@@ -80,6 +82,18 @@ def run(config: ConfigDict, work: Work) -> dict:
         "measurable share": good / max(total, 1),
         **_evaluate(config, work, predict.load(work.classify / "model"), held_out),
     }
+
+
+def _weights(labels: np.ndarray) -> np.ndarray:
+    """Weights of a tile's pixels, float32 (h, w): each whole particle counts once, however large.
+
+    Particles cut by the tile's border count for nothing: whether they are good cannot be seen.
+    """
+    area = np.bincount(labels.ravel()).astype(np.float32)
+    weight = np.divide(MEAN_AREA_PX, area, out=np.zeros_like(area), where=area > 0)
+    weight[0] = 0.0
+    weight[np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])] = 0.0
+    return weight[labels]
 
 
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:

@@ -145,6 +145,8 @@ def _score_kept(
             there = pd.concat([truths[name].sizes for name in chosen])
             size_rows += [what | row for row in _compare(config, here, there)]
     _write_rows(work.score / "kept.csv", kept_rows)
+    true = [truths[name].sizes.assign(image=name) for name in names]
+    _write_rows(work.score / "true_sizes.csv", pd.concat(true).to_dict("records"))
     _write_rows(work.score / "sizes.csv", size_rows)
 
 

@@ -1,0 +1,117 @@
+"""Rows of a table: what they share, what they change, and the table itself."""
+
+import json
+
+import pandas as pd
+import pytest
+from ml_collections import ConfigDict
+
+from semjax import marks, pipeline, rows, settings, workdir
+from semjax.workdir import STAGES, Work
+
+SCORES = dict.fromkeys(("image_iou", "youden", "f1_50", "f1_75", "mean_ap", "pq"), 0.5)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Stages that only say that they were called, and leave what a table reads."""
+    made = []
+
+    def stage(name):
+        def run(config, work):
+            made.append((config.name, name))
+            folder = work.stage(name)
+            if name == "measure":
+                sizes = {"image": ["a", "b"], "kept": [True, False], "min_feret_nm": [90.0, 80.0]}
+                pd.DataFrame(sizes).to_csv(folder / "particles.csv", index=False)
+            if name == "score":
+                methods = ["semjax", "semjax, test images"]
+                methods += ["CycleGAN alone"] if config.score.beside else []
+                workdir.write_json(folder / "scores.json", dict.fromkeys(methods, SCORES))
+            return {}
+
+        return run
+
+    monkeypatch.setattr(pipeline, "load_stage", stage)
+    monkeypatch.setattr(pipeline, "_prepare_inputs", lambda *args: None)
+    return made
+
+
+@pytest.fixture
+def config(tmp_path):
+    made = settings.get_config()
+    made.variant, made.name = "", "run"
+    made.data.source = "phantom"
+    made.rows.mask = {"segment": {"target": "mask"}, "measure": {"split": "watershed"}}
+    made.rows.manual = {"segment": {"pairs": "manual"}, "score": {"beside": False}}
+    made.rows.manual_again = {"segment": {"pairs": "manual"}, "measure": {"flips": False}}
+    return made
+
+
+def run(config, folder):
+    work = pipeline.run(config, folder)
+    rows.run(config, work)
+    return work
+
+
+def test_rows_share_all_that_they_have_in_common(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    own = {name: [s for row, s in calls if row == f"run, {name}"] for name in config.rows}
+    late = ["segment", "classify", "measure", "score"]
+    assert own == {"manual": late, "manual_again": ["measure", "score"], "mask": late}
+    assert [s for row, s in calls if row == "run"] == list(STAGES)
+    row = Work(work.path / "rows" / "manual_again")
+    assert row.shapes.resolve() == work.shapes
+    assert row.segment.resolve() == Work(work.path / "rows" / "manual").segment
+    calls.clear()
+    run(config, tmp_path)
+    assert calls == []
+
+
+def test_a_classifier_of_given_classes_is_trained_once(config, tmp_path, calls):
+    config.data.truth = config.data.classes = str(tmp_path)
+    config.rows = ConfigDict()
+    config.rows.one = {"classify": {"labels": "manual"}}
+    config.rows.two = {"segment": {"pairs": "manual"}, "classify": {"labels": "manual"}}
+    run(config, tmp_path / "work")
+    assert [name for name, stage in calls if stage == "classify"] == ["run", "run, one"]
+    assert marks.sources(rows.settings_of(config, "one"), "classify") == ()
+
+
+def test_rows_follow_a_run_that_was_made_again(config, tmp_path, calls):
+    run(config, tmp_path)
+    calls.clear()
+    work = pipeline.run(config, tmp_path, redo=["translate"])
+    rows.run(config, work)
+    again = [stage for row, stage in calls if row == "run, mask"]
+    assert again == ["segment", "classify", "measure", "score"]
+    # The segmenter of given masks stands; its classifier learns from the translation.
+    assert [s for row, s in calls if row == "run, manual"] == ["classify", "measure", "score"]
+
+
+def test_the_table_has_a_line_a_row_and_the_others_once(config, tmp_path, calls):
+    run(config, tmp_path)
+    table = pd.read_csv(tmp_path / "table.csv")
+    everywhere = table[table["images"] == "all"]["row"].tolist()
+    assert everywhere == ["semjax", "CycleGAN alone", "manual", "manual_again", "mask"]
+    assert table[table["images"] == "test"]["row"].tolist()[0] == "semjax"
+    text = (tmp_path / "table.md").read_text().splitlines()
+    assert text[0].startswith("| row | images | image IoU |") and len(text) == 2 + len(table)
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):
+    config.rows.manual = {"segment": {"pear": "manual"}}
+    with pytest.raises(ValueError, match=r"config\.rows\.manual\.segment\.pear is no setting"):
+        pipeline.run(config, tmp_path)
+    config.rows.manual = {"segment": {"pairs": "tsem"}}
+    with pytest.raises(ValueError, match=r"row 'manual': 1 problem.*\n.*segment\.pairs"):
+        pipeline.run(config, tmp_path)
+    assert calls == []
+
+
+def test_settings_of_a_row_leave_those_of_the_run_alone(config):
+    before = json.loads(config.to_json_best_effort())
+    made = rows.settings_of(config, "mask")
+    assert made.segment.target == "mask" and not made.rows and made.variant == ""
+    assert json.loads(config.to_json_best_effort()) == before
