@@ -140,7 +140,7 @@ def get_config() -> ConfigDict:
     k.batch_size = 8
     k.learning_rate = 1e-3
     k.halve_every = 1000
-    k.threshold = 0.5  # particles with a higher mean score are kept
+    k.threshold = 0.0  # particles of at least this mean score are kept; 0 chooses it, held out
     k.dtype = "float32"
     k.log_every = 50
     k.save_every = 500

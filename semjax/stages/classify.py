@@ -32,7 +32,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     held_out, training = samples[:n_held_out], samples[n_held_out:]
     kwargs = {"filters": c.filters, "outputs": 1, "decoder": c.decoder, "dtype": c.dtype}
     network = networks.make(networks.CLASSIFIERS, "multires_unet", kwargs)
-    whole = [np.unique(sample["labels"][_weights(sample["labels"]) > 0]) for sample in training]
+    whole = [_whole(sample) for sample in training]
     good = sum(int(s["good"][found].sum()) for s, found in zip(training, whole, strict=True))
     total = sum(found.size for found in whole)
     learner = classifier(
@@ -70,17 +70,27 @@ def run(config: ConfigDict, work: Work) -> dict:
         save_every=c.save_every,
     )
     variables = {"params": state.params, "batch_stats": state.batch_stats}
+    model = predict.Model({}, network, variables)
+    scores_of = [_score(config, model, sample) for sample in held_out]
+    threshold = c.threshold or _choose_threshold(held_out, scores_of)
     checkpoints.save_model(
         work.classify / "model",
         variables=variables,
         network="multires_unet",
         network_kwargs=kwargs,
-        threshold=c.threshold,
+        threshold=threshold,
     )
+    right = [
+        (score[found - 1] >= threshold) == sample["good"][found]
+        for sample, score, found in zip(held_out, scores_of, map(_whole, held_out), strict=True)
+    ]
+    right = np.concatenate(right)
+    _show(work, held_out, scores_of, threshold)
     return {
         "particles": total,
         "measurable share": good / max(total, 1),
-        **_evaluate(config, work, predict.load(work.classify / "model"), held_out),
+        "threshold": threshold,
+        "held-out accuracy": float(right.mean()) if right.size else None,
     }
 
 
@@ -94,6 +104,37 @@ def _weights(labels: np.ndarray) -> np.ndarray:
     weight[0] = 0.0
     weight[np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])] = 0.0
     return weight[labels]
+
+
+def _whole(sample: dict) -> np.ndarray:
+    """Labels of a sample's particles that its border does not cut."""
+    return np.unique(sample["labels"][_weights(sample["labels"]) > 0])
+
+
+def _score(config: ConfigDict, model: predict.Model, sample: dict) -> np.ndarray:
+    """Class scores of a sample's particles, (N,)."""
+    tile_px = tuple(np.minimum(sample["image"].shape, config.measure.tile_px))
+    return predict.classify(model, sample["image"], sample["labels"], tile_px=tile_px)
+
+
+def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float:
+    """The threshold of the best Youden index on held-out particles; 1/2 if all are of one class.
+
+    Youden's index, the sum of both rates of right answers, does not depend on how many of the
+    particles are good: a share that the synthesis and real images need not have in common.
+    """
+    found = [_whole(sample) for sample in samples]
+    good = np.concatenate([s["good"][w] for s, w in zip(samples, found, strict=True)])
+    score = np.concatenate([s[w - 1] for s, w in zip(scores_of, found, strict=True)])
+    if good.all() or not good.any():
+        return 0.5
+    order = np.argsort(score, kind="stable")
+    score, good = score[order], good[order]
+    # With the threshold between i and i + 1, the first i + 1 are dropped.
+    dropped_bad, dropped_good = np.cumsum(~good), np.cumsum(good)
+    youden = dropped_bad / dropped_bad[-1] - dropped_good / dropped_good[-1]
+    best = int(youden[:-1].argmax())
+    return float((score[best] + score[best + 1]) / 2)
 
 
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
@@ -140,23 +181,13 @@ def _manual(config: ConfigDict, work: Work) -> list[dict]:
     return samples
 
 
-def _evaluate(config: ConfigDict, work: Work, model: predict.Model, held_out: list[dict]) -> dict:
-    """Accuracy over held-out particles, and a picture of the first samples."""
-    right = total = 0
+def _show(work: Work, samples: list[dict], scores_of: list[np.ndarray], threshold: float) -> None:
+    """A picture of the first held-out samples: what is known, and what was found."""
     tiles = []
-    for i, sample in enumerate(held_out):
-        tile_px = tuple(np.minimum(sample["image"].shape, config.measure.tile_px))
-        score = predict.classify(model, sample["image"], sample["labels"], tile_px=tile_px)
-        kept = score >= config.classify.threshold
-        right += int((kept == sample["good"][1:]).sum())
-        total += kept.size
-        if i < N_SHOWN:
-            tiles += [
-                figures.overlay(sample["image"], sample["labels"], sample["good"][1:]),
-                figures.overlay(sample["image"], sample["labels"], kept),
-            ]
+    for sample, score in zip(samples[:N_SHOWN], scores_of, strict=False):
+        for keep in (sample["good"][1:], score >= threshold):
+            tiles.append(figures.overlay(sample["image"], sample["labels"], keep))
     figures.write_png(
         work.classify / "samples" / "held_out.png",
         figures.sheet(tiles, columns=4, captions=["known", "found"] * (len(tiles) // 2)),
     )
-    return {"held-out accuracy": right / max(total, 1)}

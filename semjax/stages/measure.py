@@ -48,7 +48,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
         table.insert(0, "image", picture.name)
         table["class_score"] = score.round(4)
-        table["kept"], table["reason"] = _keep(table, score, config.classify.threshold)
+        table["kept"], table["reason"] = _keep(table, score, classifier.settings["threshold"])
         tables.append(table)
         kept = table["kept"].to_numpy()
         # uint16 where the labels fit.

@@ -128,7 +128,7 @@ def _score_kept(
                 score = predict.classify(
                     classifier, picture.image, labels, tile_px=config.measure.tile_px
                 )
-                choices["classifier"] = inside & (score >= config.classify.threshold)
+                choices["classifier"] = inside & (score >= classifier.settings["threshold"])
             for choice, keep in choices.items():
                 key = method, choice, picture.name
                 counts[key] = kept.count(labels, keep, known.labels, known.verdict)
