@@ -21,7 +21,8 @@ def get_config(variant=""):
 
     config.shapes.generator_width = 64
     config.shapes.critic_width = 16
-    config.shapes.steps = 220
+    config.shapes.steps = 240
+    config.shapes.n_critic = 2
     config.shapes.batch_size = 24
     config.shapes.n_outlines = 500
 
@@ -37,23 +38,23 @@ def get_config(variant=""):
     config.translate.discriminator_width = 24
     config.translate.upsample = "resize"
     config.translate.identity_weight = 0.0
-    config.translate.steps = 1000
+    config.translate.steps = 850
     config.translate.batch_size = 2
     config.translate.ema_decay = 0.98
-    config.translate.save_every = 200
+    config.translate.save_every = 250
 
     config.segment.filters = 6
     config.segment.tile_px = (128, 128)
-    config.segment.steps = 450
-    config.segment.batch_size = 6
+    config.segment.steps = 500
+    config.segment.batch_size = 4
     config.segment.halve_every = 150
-    config.segment.save_every = 150
+    config.segment.save_every = 250
 
     config.classify.filters = 4
     config.classify.tile_px = (128, 128)
-    config.classify.steps = 300
+    config.classify.steps = 250
     config.classify.batch_size = 4
-    config.classify.halve_every = 120
+    config.classify.halve_every = 100
     config.classify.save_every = 150
 
     config.measure.tile_px = (384, 384)
