@@ -20,7 +20,10 @@ BORROWED = {
     "masks": ("translate.tiles", "translate.foreground_range", "translate.brightness_ratio"),
     "filter": ("masks.line_px",),
     "segment": ("masks.line_px", "measure.split", "measure.tile_px", "measure.min_area_px"),
-    "classify": ("segment.brightness", "segment.contrast", "segment.noise", "segment.blur_px"),
+    "classify": (
+        *("segment.brightness", "segment.contrast", "segment.noise", "segment.blur_px"),
+        "measure.tile_px",
+    ),
     "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
 }
 # Settings that change neither a stage's result nor whether it may go on.
@@ -70,7 +73,9 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     }.get(name, False)
     left_out = {"folder"}  # where the verified copy lies does not matter
     if not uses_truth:
-        left_out |= {"truth", "classes", "test_images"}
+        left_out |= {"truth", "test_images"}
+    if not uses_truth or name == "segment":
+        left_out.add("classes")
     if name not in ("measure", "score"):
         left_out.add("pixel_size_nm")
     if name != "shapes":
@@ -196,6 +201,18 @@ def drop(work: Work, name: str) -> None:
     (folder / "started.json").unlink(missing_ok=True)
     if not any(folder.iterdir()):
         shutil.rmtree(folder)
+
+
+def phantom(config: ConfigDict) -> dict[str, Any]:
+    """What the phantom's files depend on."""
+    own = {key: value for key, value in config.data.items() if key.startswith("phantom_")}
+    return plain({"seed": config.seed, **own})
+
+
+def drawn(work: Work) -> dict[str, Any] | None:
+    """What a work folder's phantom was drawn with; None if there is none."""
+    path = work.inputs / "done.json"
+    return read_json(path) if path.exists() else None
 
 
 def plain(value: Any) -> Any:

@@ -142,15 +142,21 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
 
 def _draw_phantom(config: ConfigDict, work: Work) -> None:
     """Draws the phantom's files, unless they are there and were drawn with the same settings."""
-    phantom = {key: value for key, value in config.data.items() if key.startswith("phantom_")}
-    settings = marks.plain({"seed": config.seed, **phantom})
-    mark = work.inputs / "done.json"
-    if not mark.exists() or workdir.read_json(mark) != settings:
+    settings = marks.phantom(config)
+    if marks.drawn(work) != settings:
         from semjax import inputs
 
-        shutil.rmtree(work.inputs, ignore_errors=True)
+        _remove(work.inputs)
         inputs.prepare(config, work)
-        workdir.write_json(mark, settings)
+        workdir.write_json(work.inputs / "done.json", settings)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder; of one that another work folder shares, only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) -> None:
@@ -158,7 +164,7 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
     folder = work.stage(name)
     logging.info("%s: %s", name, action.reason)
     if action.kind == "again":
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     from semjax import devices
 
     devices.keep_compiled()

@@ -170,10 +170,8 @@ def classify(
 
 def classifier_input(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(h, w, 2): the image, and the mask with separating lines as -1 and 1."""
-    mask = labels > 0
-    mask[:, :-1] &= (labels[:, :-1] == labels[:, 1:]) | (labels[:, 1:] == 0)
-    mask[:-1] &= (labels[:-1] == labels[1:]) | (labels[1:] == 0)
-    return np.stack([image, np.where(mask, 1.0, -1.0)], axis=-1).astype(np.float32)
+    mask = np.where(splitting.draw_lines(labels), 1.0, -1.0)
+    return np.stack([image, mask], axis=-1).astype(np.float32)
 
 
 def mean_by_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ itself or with an earlier row are links to theirs, so nothing is trained twice.
 """
 
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from absl import logging
@@ -49,15 +51,27 @@ def settings_of(config: ConfigDict, name: str) -> ConfigDict:
         ValueError: a change names no setting.
     """
     made = ConfigDict(config.to_dict())
-    changes = made.rows[name].to_dict()
+    changes = made.rows[name]
     made.rows, made.variant, made.name = ConfigDict(), "", f"{config.name}, {name}"
+    if name == OURS or not re.fullmatch("[A-Za-z0-9_-]+", name):
+        raise ValueError(
+            f"config.rows has a row {name!r}; expected letters, digits, - and _, and not {OURS!r}"
+        )
     for section, values in changes.items():
+        if not isinstance(values, ConfigDict):
+            raise ValueError(
+                f"config.rows.{name}.{section} is {values!r}; expected a section with its settings,"
+                " like {'segment': {'pairs': 'manual'}}"
+            )
         for key, value in values.items():
             if section not in made or key not in made[section]:
                 raise ValueError(
                     f"config.rows.{name}.{section}.{key} is no setting; see semjax/settings.py"
                 )
-            made[section][key] = value
+            try:
+                made[section][key] = value
+            except TypeError as error:
+                raise ValueError(f"config.rows.{name}.{section}.{key}: {error}") from error
     return made
 
 
@@ -81,14 +95,23 @@ def run(config: ConfigDict, work: Work) -> None:
         work: the work folder of the finished run.
     """
     folders = {OURS: work}
-    for name in config.rows:
-        row, settings = Work(work.path / "rows" / name), settings_of(config, name)
-        row.create()
-        link(settings, row, list(folders.values()))
-        logging.info("row %s", name)
-        pipeline.run(settings, row.path)
-        folders[name] = row
-    write_table(config, folders)
+    with work.lock():  # nothing that rows share is made again meanwhile
+        for name in config.rows:
+            row, settings = Work(work.path / "rows" / name), settings_of(config, name)
+            row.create()
+            link(settings, row, list(folders.values()))
+            logging.info("row %s", name)
+            try:
+                pipeline.run(settings, row.path)
+            except ValueError as error:
+                raise ValueError(
+                    f"row {name!r}: {error}\nTo have the row made anew, delete {row.path}."
+                ) from error
+            folders[name] = row
+        if (work.score / "scores.json").exists():
+            write_table(folders)
+        else:
+            logging.info("no truth masks, so there is no table of scores")
 
 
 def link(config: ConfigDict, row: Work, others: Sequence[Work]) -> None:
@@ -96,8 +119,12 @@ def link(config: ConfigDict, row: Work, others: Sequence[Work]) -> None:
 
     Only links are ever replaced; a stage that the row has made itself stays.
     """
-    if config.data.source == "phantom" and not row.inputs.is_symlink():
-        row.inputs.symlink_to(os.path.relpath(others[0].inputs, row.path))
+    if config.data.source == "phantom":
+        if row.inputs.is_symlink():
+            row.inputs.unlink()
+        same = marks.phantom(config) == marks.drawn(others[0])
+        if same and not row.inputs.exists():
+            _link(row.inputs, others[0].inputs)
     for stage in marks.needed(config):
         folder = row.stage(stage)
         if folder.is_symlink():
@@ -112,11 +139,16 @@ def link(config: ConfigDict, row: Work, others: Sequence[Work]) -> None:
                 continue
             done = workdir.read_json(mark)
             if done["settings"] == wanted and done["upstream"] == sources:
-                folder.symlink_to(os.path.relpath(other.stage(stage).resolve(), row.path))
+                _link(folder, other.stage(stage))
                 break
 
 
-def write_table(config: ConfigDict, folders: dict[str, Work]) -> None:
+def _link(link: Path, target: Path) -> None:
+    """A relative link, so that a work folder can be moved as a whole."""
+    link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()))
+
+
+def write_table(folders: dict[str, Work]) -> None:
     """Collects the rows' scores; test images have lines of their own."""
     lines = []
     base = folders[OURS]
@@ -138,7 +170,8 @@ def write_table(config: ConfigDict, folders: dict[str, Work]) -> None:
     rows = [[markup.format_value(value) for value in row] for row in table.itertuples(index=False)]
     text = [" | ".join(cells) for cells in (head, ["---"] * len(head), *rows)]
     workdir.write_text(base.path / "table.md", "\n".join(f"| {line} |" for line in text) + "\n")
-    figures.write_png(base.path / "table.png", figures.distributions(_sizes(config, folders)))
+    sizes, unit = _sizes(folders)
+    figures.write_png(base.path / "table.png", figures.distributions(sizes, unit=unit))
     logging.info("table: %s", base.path / "table.md")
 
 
@@ -165,21 +198,19 @@ def _legacy(work: Work, method: str) -> dict:
     return {title: table.loc[method, key] for title, key in LEGACY.items()}
 
 
-def _sizes(config: ConfigDict, folders: dict[str, Work]) -> dict[str, pd.Series]:
-    """Minimum Feret diameters by row, the truth's first where they are known."""
+def _sizes(folders: dict[str, Work]) -> tuple[dict[str, pd.Series], str]:
+    """Minimum Feret diameters by row, the truth's first where they are known, and their unit."""
+    tables = {
+        name: pd.read_csv(work.measure / "particles.csv", dtype={"image": str})
+        for name, work in folders.items()
+    }
+    unit = "nm" if "min_feret_nm" in tables[OURS] else "px"
     found = {}
+    chosen = {name: table[table["kept"]] for name, table in tables.items()}
     true = folders[OURS].score / "true_sizes.csv"
-    names = None
     if true.exists():
-        table = pd.read_csv(true, dtype={"image": str})
-        names = set(table["image"])
-        found["truth"] = _min_feret(table)
-    for name, work in folders.items():
-        table = pd.read_csv(work.measure / "particles.csv", dtype={"image": str})
-        scored = table["kept"] & (table["image"].isin(names) if names else True)
-        found[name] = _min_feret(table[scored])
-    return found
-
-
-def _min_feret(table: pd.DataFrame) -> pd.Series:
-    return table["min_feret_nm" if "min_feret_nm" in table else "min_feret_px"]
+        known = pd.read_csv(true, dtype={"image": str})
+        scored = set(pd.read_csv(true.with_name("scores.csv"), dtype={"image": str})["image"])
+        found["truth"] = known[f"min_feret_{unit}"]
+        chosen = {name: table[table["image"].isin(scored)] for name, table in chosen.items()}
+    return found | {name: table[f"min_feret_{unit}"] for name, table in chosen.items()}, unit

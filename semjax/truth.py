@@ -24,32 +24,33 @@ class Truth(NamedTuple):
     """One image's truth.
 
     labels: int32 (h, w), 1..N, specks dropped.
+    every: the same with specks.
     verdict: int8 (N + 1,), see `kept.verdicts`; None without classes.
     sizes: one row a good particle, columns like those of `regions.measure`; None without classes.
+    active: rows and columns, from the first on, in which there are classes.
     """
 
     labels: np.ndarray
+    every: np.ndarray
     verdict: np.ndarray | None
     sizes: pd.DataFrame | None
+    active: tuple[int, int]
 
 
 def masks(config: ConfigDict, work: Work) -> dict[str, Path]:
     """Masks or label images of the truth by the image's name; empty if there are none."""
     d = config.data
-    if d.truth:
-        return _by_name(d.truth)
-    if d.source == "phantom":
+    if d.source == "phantom" and not d.truth:
         return _by_name(work.inputs / "truth")
-    return _published(tio2.mask_paths(), config) if d.source == "tio2" else {}
+    given = _by_name(d.truth) if d.truth else {}
+    return (_published(tio2.mask_paths(), config) if d.source == "tio2" else {}) | given
 
 
 def classes(config: ConfigDict) -> dict[str, Path]:
     """Class masks by the image's name (see `kept.verdicts`); empty if there are none."""
-    if config.data.classes:
-        return _by_name(config.data.classes)
-    if config.data.source == "tio2":
-        return _published(tio2.class_mask_paths(4), config)
-    return {}
+    d = config.data
+    given = _by_name(d.classes) if d.classes else {}
+    return (_published(tio2.class_mask_paths(4), config) if d.source == "tio2" else {}) | given
 
 
 def _published(paths: dict[str, str], config: ConfigDict) -> dict[str, Path]:
@@ -62,16 +63,20 @@ def _published(paths: dict[str, str], config: ConfigDict) -> dict[str, Path]:
 
 def _by_name(folder: str | Path) -> dict[str, Path]:
     """Files by the name of the image that they belong to: "a_mask.png" belongs to "a.tif"."""
+    paths = images.list_images(folder)
+    exact = {path.stem: path for path in paths}
     found: dict[str, Path] = {}
-    for path in images.list_images(folder):
+    for path in paths:
         name = _ENDING.sub("", path.stem)
+        if name in exact:
+            continue
         if name in found:
             raise ValueError(
                 f"{found[name].name} and {path.name} in {folder} both belong to the image {name!r};"
                 " remove or rename one of them."
             )
         found[name] = path
-    return found
+    return found | exact
 
 
 def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -109,13 +114,14 @@ def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> d
         if exact is not None:
             found[picture.name] = _simulated(config, labels, exact[exact["image"] == picture.name])
             continue
-        labels = scores.drop_specks(labels, config.measure.min_area_px)
-        verdict = sizes = None
+        every, labels = labels, scores.drop_specks(labels, config.measure.min_area_px)
+        verdict, sizes, active = None, None, labels.shape
         if picture.name in verdicts:
-            verdict = kept.verdicts(labels, images.read_colors(verdicts[picture.name]))
+            colors = images.read_colors(verdicts[picture.name])
+            verdict, active = kept.verdicts(labels, colors), colors.shape[:2]
             table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
             sizes = table[verdict[table["label"]] == kept.GOOD]
-        found[picture.name] = Truth(labels, verdict, sizes)
+        found[picture.name] = Truth(labels, every, verdict, sizes, active)
     return found
 
 
@@ -132,4 +138,4 @@ def _simulated(config: ConfigDict, labels: np.ndarray, table: pd.DataFrame) -> T
     large = area >= config.measure.min_area_px
     large[0] = True
     small = scores.drop_specks(labels, config.measure.min_area_px)
-    return Truth(small, verdict[large], sizes)
+    return Truth(small, labels, verdict[large], sizes, labels.shape)

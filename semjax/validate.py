@@ -274,6 +274,12 @@ def _check_data(config: ConfigDict, expect) -> None:
             "a folder of masks named like the images",
             "give --config.data.truth=FOLDER, or train on synthetic pairs",
         )
+        expect(
+            bool(data.truth) or not data.classes,
+            "data.classes",
+            "empty without config.data.truth, whose particles it judges",
+            "give --config.data.truth=FOLDER, too",
+        )
     for name in ("truth", "classes"):
         expect(
             not data[name] or Path(data[name]).is_dir(),

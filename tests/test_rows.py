@@ -110,6 +110,63 @@ def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):
     assert calls == []
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("a b", {"segment": {"pairs": "manual"}}, "letters, digits"),
+        ("semjax", {"segment": {"pairs": "manual"}}, "letters, digits"),
+        ("dotted", {"seed": 1}, "expected a section with its settings"),
+        ("type", {"segment": {"steps": "many"}}, r"config\.rows\.type\.segment\.steps"),
+    ],
+)
+def test_malformed_rows_are_refused(config, tmp_path, calls, name, row, message):
+    config.rows = ConfigDict({name: row})
+    with pytest.raises(ValueError, match=message):
+        pipeline.run(config, tmp_path)
+
+
+def test_a_stage_made_again_in_a_row_leaves_the_run_alone(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    before = (work.translate / "done.json").read_bytes()
+    row = Work(work.path / "rows" / "mask")
+    assert row.translate.is_symlink()
+    pipeline.run(rows.settings_of(config, "mask"), row.path, redo=["translate"])
+    assert not row.translate.is_symlink()
+    assert (work.translate / "done.json").read_bytes() == before
+
+
+def test_changed_rows_say_what_to_delete(config, tmp_path, calls):
+    run(config, tmp_path)
+    config.rows.mask.segment.filters = 4
+    with pytest.raises(ValueError, match=r"(?s)row 'mask'.*filters.*delete .*rows/mask"):
+        run(config, tmp_path)
+
+
+def test_a_work_folder_behind_a_link_has_rows_too(config, tmp_path, calls):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "deep" / "er")
+    work = run(config, tmp_path / "runs" / "one")
+    assert (work.path / "rows" / "mask" / "1_shapes" / "done.json").exists()
+
+
+def test_rows_on_a_phantom_of_their_own(config, tmp_path, calls):
+    config.rows.few = {"data": {"phantom_images": 4}}
+    work = Work(tmp_path)
+    work.inputs.mkdir()
+    workdir.write_json(work.inputs / "done.json", marks.phantom(config))
+    run(config, tmp_path)
+    assert (tmp_path / "rows" / "mask" / "inputs").is_symlink()
+    assert not (tmp_path / "rows" / "few" / "inputs").exists()
+
+
+def test_without_a_truth_there_is_no_table(config, tmp_path, calls, monkeypatch):
+    load = pipeline.load_stage
+    skip = lambda config, work: {"skipped": "no truth masks"}
+    monkeypatch.setattr(pipeline, "load_stage", lambda n: skip if n == "score" else load(n))
+    run(config, tmp_path)
+    assert not (tmp_path / "table.csv").exists()
+
+
 def test_settings_of_a_row_leave_those_of_the_run_alone(config):
     before = json.loads(config.to_json_best_effort())
     made = rows.settings_of(config, "mask")

@@ -44,6 +44,7 @@ def test_files_belong_to_images_by_name(config, work):
     assert known.keys() == {"a1", "a2"}
     one = known["a1"]
     assert one.labels.max() == 2 and one.verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]
+    assert one.active == (60, 80)
     assert one.sizes["min_feret_nm"].tolist() == [pytest.approx(2 * 20.5, abs=1.5)]
 
 
@@ -55,12 +56,14 @@ def test_without_classes_there_are_no_verdicts(config, work):
     assert truth.read(config, work, inputs.micrographs(config, work)) == {}
 
 
-def test_two_files_of_one_image_are_refused(config, work, tmp_path):
-    (tmp_path / "truth" / "a1.png").write_bytes((tmp_path / "truth" / "a1_mask.png").read_bytes())
-    with pytest.raises(
-        ValueError, match=r"a1\.png and a1_mask\.png.*both belong to the image 'a1'"
-    ):
+def test_two_files_of_one_image_are_refused_but_its_own_name_is_best(config, work, tmp_path):
+    content = (tmp_path / "truth" / "a1_mask.png").read_bytes()
+    (tmp_path / "truth" / "a1_labels.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a1_labels\.png and a1_mask\.png.*both .* 'a1'"):
         truth.masks(config, work)
+    (tmp_path / "truth" / "a1.png").write_bytes(content)
+    found = truth.masks(config, work)
+    assert found["a1"].name == "a1.png" and found["a1_mask"].name == "a1_mask.png"
 
 
 def test_classes_train_a_classifier(config, work):
@@ -86,3 +89,19 @@ def test_the_phantom_knows_exact_sizes(tmp_path):
     assert np.count_nonzero(known.verdict == kept.GOOD) == good.sum() > 3
     assert known.sizes["min_feret_nm"].min() > 0
     assert "equivalent_circular_diameter_nm" in known.sizes
+
+
+@pytest.mark.parametrize("how", ["palette", "palette.tif", "grey in colours", "two values"])
+def test_class_masks_may_be_stored_in_any_way(config, work, tmp_path, how):
+    for path in (tmp_path / "classes").iterdir():
+        picture = Image.open(path).convert("RGB")
+        path.unlink()
+        if how.startswith("palette"):
+            picture = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=3)
+            path = path.with_suffix(".tif") if how.endswith("tif") else path
+        else:
+            picture = picture.getchannel("G")  # white where a particle is good
+            picture = picture.convert("RGB") if how.startswith("grey") else picture.convert("1")
+        picture.save(path)
+    known = truth.read(config, work, inputs.micrographs(config, work))
+    assert known["a1"].verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]

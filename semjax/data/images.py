@@ -116,21 +116,25 @@ def read_colors(path: str | Path) -> np.ndarray:
     """Reads a picture whose colours mean something, as a mask of classes.
 
     Returns:
-      (h, w, 3) uint8, or (h, w) where the file is grey or of two values.
+      (h, w, 3) uint8, or (h, w) where the picture is grey, also if it is stored in colours.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: no image file, damaged, or neither grey nor in colours of 8 bits.
+      ValueError: no image file, or damaged.
     """
-    image = _read(Path(path))
-    if image.ndim == 3 and image.shape[-1] in (3, 4) and image.dtype == np.uint8:
-        return image[..., :3]
-    if image.ndim == 2 and image.size:
-        return image
-    raise ValueError(
-        f"{path} has the shape {image.shape} and type {image.dtype}, expected a mask of classes: "
-        "grey, or red, green and blue of 8 bits"
-    )
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image file {path}")
+    try:
+        with Image.open(path) as picture:
+            if picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;16"):
+                return np.asarray(picture)
+            colors = np.asarray(picture.convert("RGB"))  # expands palettes
+    except Exception as error:  # decoders raise errors of any type for damaged files
+        raise ValueError(
+            f"cannot read the class mask {path} ({error}); save it as PNG or TIFF of 8 bits"
+        ) from error
+    return colors[..., 0] if (colors == colors[..., :1]).all() else colors
 
 
 def _read(path: Path) -> np.ndarray:

@@ -133,7 +133,10 @@ def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float
     # With the threshold between i and i + 1, the first i + 1 are dropped.
     dropped_bad, dropped_good = np.cumsum(~good), np.cumsum(good)
     youden = dropped_bad / dropped_bad[-1] - dropped_good / dropped_good[-1]
-    best = int(youden[:-1].argmax())
+    cuts = np.flatnonzero(score[1:] > score[:-1])
+    if not cuts.size:
+        return 0.5
+    best = cuts[youden[cuts].argmax()]
     return float((score[best] + score[best + 1]) / 2)
 
 

@@ -10,7 +10,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, predict
-from semjax.analysis import distribution, regions, scores
+from semjax.analysis import distribution, regions, scores, threshold
 from semjax.report import figures
 from semjax.workdir import Work, write_json, write_text
 
@@ -74,6 +74,7 @@ def run(config: ConfigDict, work: Work) -> dict:
                 "particles": len(table),
                 "kept": int(kept.sum()),
                 "foreground_fraction": round(float((labels > 0).mean()), 5),
+                **_doubts(picture.image, labels),
                 f"mean_min_feret_{unit}": round(float(table[f"min_feret_{unit}"][kept].mean()), 3)
                 if kept.any()
                 else None,
@@ -81,8 +82,29 @@ def run(config: ConfigDict, work: Work) -> dict:
         )
     particles = pd.concat(tables, ignore_index=True)
     write_text(work.measure / "particles.csv", particles.to_csv(index=False))
-    write_text(work.measure / "images.csv", pd.DataFrame(rows).to_csv(index=False))
-    return _summarise(config, work, particles, unit, len(pictures))
+    images = pd.DataFrame(rows)
+    write_text(work.measure / "images.csv", images.to_csv(index=False))
+    ghosts = (images["ghost_share"] * images["particles"]).sum() / max(len(particles), 1)
+    return {
+        **_summarise(config, work, particles, unit, len(pictures)),
+        "agreement with a threshold": round(float(images["agreement"].mean()), 4),
+        "ghost share": round(float(ghosts), 4),
+    }
+
+
+def _doubts(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What can be said of a result without any truth.
+
+    `agreement` is the IoU of the foreground with that of blur and Li's threshold; `ghost_share` the
+    share of particles that are not brighter than Li's threshold of the image.
+    """
+    simple, found = threshold.foreground(image), labels > 0
+    either = np.count_nonzero(simple | found)
+    shown = threshold.keep_shown(image, labels, threshold="li")
+    return {
+        "agreement": round(np.count_nonzero(simple & found) / either, 5) if either else 1.0,
+        "ghost_share": round(1.0 - float(shown.mean()), 5) if shown.size else 0.0,
+    }
 
 
 def _keep(table: pd.DataFrame, score: np.ndarray, threshold: float):

@@ -13,7 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, predict, truth
-from semjax.analysis import classical, kept, legacy, regions, scores, sizes
+from semjax.analysis import classical, kept, legacy, regions, scores, sizes, split
 from semjax.data.images import Micrograph
 from semjax.workdir import Work, write_json, write_text
 
@@ -34,11 +34,10 @@ def run(config: ConfigDict, work: Work) -> dict:
     if not pictures:
         logging.info("score: no truth masks, nothing to score")
         return {"skipped": "no truth masks"}
-    methods = [OURS, CLASSICAL]
-    if (
-        work.filter / "gan_labels"
-    ).is_dir():  # not there when the segmenter learns from given masks
-        methods.append(GAN)
+    methods = [OURS]
+    if config.score.beside:
+        # There are no CycleGAN's masks where a segmenter is trained on given ones alone.
+        methods += [CLASSICAL, *([GAN] if (work.filter / "gan_labels").is_dir() else [])]
     found = {name: [] for name in methods}
     for picture in pictures:
         for name in methods:
@@ -55,8 +54,12 @@ def run(config: ConfigDict, work: Work) -> dict:
     write_text(work.score / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
     if config.score.legacy:
         _score_legacy(config, work, pictures, truths, methods)
-    if all(known.verdict is not None for known in truths.values()):
-        _score_kept(config, work, pictures, truths, methods)
+    judged = [picture for picture in pictures if truths[picture.name].verdict is not None]
+    if judged:
+        _score_kept(config, work, judged, truths, methods)
+    if 0 < len(judged) < len(pictures):
+        without = [p.name for p in pictures if truths[p.name].verdict is None]
+        logging.warning("score: no classes for %s; kept particles are not scored there", without)
     for name, row in table.items():
         logging.info(
             "score: %-32s image IoU %.3f, F1 at 0.5 %.3f, at 0.75 %.3f, PQ %.3f",
@@ -93,6 +96,7 @@ def _pool(found: dict[str, list], pictures: list, tested: set[str], pooled) -> d
 def _score_legacy(
     config: ConfigDict, work: Work, pictures: list, truths: dict, methods: list[str]
 ) -> None:
+    """The paper's scores. Its row of the CycleGAN had ghosts removed first; here none are."""
     folders = {OURS: work.measure / "probability", GAN: work.translate / "gan_masks"}
     found = {name: [] for name in methods}
     for picture in pictures:
@@ -102,7 +106,8 @@ def _score_legacy(
             else:
                 stored = tifffile.imread(folders[name] / f"{picture.name}.tif")
                 probability = stored.astype(np.float32) / 255
-            found[name].append(legacy.score(probability, truths[picture.name].labels > 0))
+            mask = split.draw_lines(truths[picture.name].every)
+            found[name].append(legacy.score(probability, mask))
     table = _pool(found, pictures, inputs.tested(config), legacy.best)
     _write_rows(work.score / "legacy.csv", [{"method": n, **row} for n, row in table.items()])
 
@@ -122,7 +127,7 @@ def _score_kept(
             if method != TRUTH:
                 labels = _labels(method, picture, work, config.measure.min_area_px)
             table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
-            inside = ~table["border"].to_numpy()
+            inside = ~(table["border"] | _beyond(labels, known.active)[table["label"]]).to_numpy()
             choices = {"everything": inside, "fixed rule": inside & kept.fixed_rule(table)}
             if method in (OURS, TRUTH):
                 score = predict.classify(
@@ -145,9 +150,17 @@ def _score_kept(
             there = pd.concat([truths[name].sizes for name in chosen])
             size_rows += [what | row for row in _compare(config, here, there)]
     _write_rows(work.score / "kept.csv", kept_rows)
-    true = [truths[name].sizes.assign(image=name) for name in names]
-    _write_rows(work.score / "true_sizes.csv", pd.concat(true).to_dict("records"))
+    true = pd.concat([truths[name].sizes.assign(image=name) for name in names])
+    write_text(work.score / "true_sizes.csv", true.to_csv(index=False, float_format="%.6g"))
     _write_rows(work.score / "sizes.csv", size_rows)
+
+
+def _beyond(labels: np.ndarray, active: tuple[int, int]) -> np.ndarray:
+    """Whether each label, 0 first, reaches out of the rows and columns that have classes."""
+    out = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    out[labels[active[0] :].ravel()] = True
+    out[labels[:, active[1] :].ravel()] = True
+    return out
 
 
 def _compare(config: ConfigDict, found: pd.DataFrame, true: pd.DataFrame) -> list[dict]:

@@ -44,3 +44,8 @@ def test_threshold_does_not_depend_on_the_share_of_good_ones():
 def test_threshold_of_one_class_is_one_half():
     assert choose(make_sample([1, 1], [0.1, 0.9])) == 0.5
     assert choose(make_sample([0, 0], [0.1, 0.9])) == 0.5
+
+
+def test_threshold_parts_no_equal_scores():
+    assert choose(make_sample([0, 1, 1, 1], [0.5, 0.5, 0.5, 0.9])) == pytest.approx(0.7)
+    assert choose(make_sample([0, 1], [0.5, 0.5])) == 0.5

@@ -102,6 +102,7 @@ def test_measured_labels_and_particles_belong_together(finished):
         assert area.size == 0 or area.min() >= 9
         assert row["particles"] == len(table) and row["kept"] == table["kept"].sum()
         assert row["foreground_fraction"] == pytest.approx((labels > 0).mean(), abs=1e-5)
+        assert 0.3 < row["agreement"] <= 1 and 0 <= row["ghost_share"] < 0.5
     np.testing.assert_allclose(particles["area_nm2"], 25.0 * particles["area_px"])
     why = particles["reason"].fillna("")
     assert np.array_equal(particles["kept"], why == "")
@@ -145,6 +146,13 @@ def test_kept_particles_compare_with_the_truth(finished):
     assert row["mean_error"] == pytest.approx(row["mean"] / row["mean_true"] - 1, abs=1e-4)
     on_truth = sizes.loc[("truth's own masks", "everything", "min_feret_nm")]
     assert on_truth["n_true"] == n_good
+
+
+def test_the_others_are_scored_only_if_wanted(copy):
+    copy.run_alone("score", score__beside=False)
+    assert set(workdir.read_json(copy.score / "scores.json")) == {"semjax"}
+    methods = set(pd.read_csv(copy.score / "kept.csv")["method"])
+    assert methods == {"semjax", "truth's own masks"}
 
 
 def test_the_papers_scores_are_there_when_asked_for(copy):
