@@ -17,6 +17,7 @@ from semjax.training import fit
 from semjax.workdir import Work
 
 N_SHOWN = 6
+AS_GOOD = 0.02  # thresholds whose Youden index lies so near the best are held to be equals
 MEAN_AREA_PX = 500.0  # only so that a pixel's weight is about 1
 
 
@@ -118,10 +119,11 @@ def _score(config: ConfigDict, model: predict.Model, sample: dict) -> np.ndarray
 
 
 def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float:
-    """The threshold of the best Youden index on held-out particles; 1/2 if all are of one class.
+    """The threshold nearest 1/2 whose Youden index on held-out particles is about the best.
 
     Youden's index, the sum of both rates of right answers, does not depend on how many of the
-    particles are good: a share that the synthesis and real images need not have in common.
+    particles are good: a share that the synthesis and real images need not have in common. Near its
+    maximum it is flat; the loss is balanced for 1/2, so there must be a reason to leave it.
     """
     found = [_whole(sample) for sample in samples]
     good = np.concatenate([s["good"][w] for s, w in zip(samples, found, strict=True)])
@@ -136,8 +138,11 @@ def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float
     cuts = np.flatnonzero(score[1:] > score[:-1])
     if not cuts.size:
         return 0.5
-    best = cuts[youden[cuts].argmax()]
-    return float((score[best] + score[best + 1]) / 2)
+    equals = cuts[youden[cuts] >= youden[cuts].max() - AS_GOOD]
+    if (below := score[equals] < 0.5).any() and (score[equals + 1] >= 0.5)[below].any():
+        return 0.5
+    middle = (score[equals] + score[equals + 1]) / 2
+    return float(middle[np.abs(middle - 0.5).argmin()])
 
 
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
