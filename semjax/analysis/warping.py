@@ -51,27 +51,30 @@ def warp(truth: np.ndarray, probability: np.ndarray, *, threshold: float) -> np.
     around = np.array([row * width + col for row, col in _AROUND])
     clear = np.pad(np.abs(probability - np.float32(threshold)), 1).ravel()
     flat, goal = warped.ravel(), target.ravel()
-    place = np.full(flat.size, -1)  # in the order of visits; -1 for pixels that agree
-    left = -1
-    while True:
-        todo = np.flatnonzero(flat != goal)
-        if todo.size in (0, left):
-            return flat.reshape(target.shape)[1:-1, 1:-1]
-        left = todo.size
-        todo = todo[np.argsort(-clear[todo], kind="stable")]
+    # Pieces of the difference do not touch: one that a pass has left as it was is done with.
+    pieces, n_pieces = ndimage.label(warped != target, _SQUARE)
+    pieces = pieces.ravel()
+    place = np.full(flat.size, -1)  # in the order of visits; -1 for pixels that are not visited
+    todo = np.flatnonzero(pieces)
+    todo = todo[np.argsort(-clear[todo], kind="stable")]
+    while todo.size:
         place[todo] = np.arange(todo.size)
         beside = place[todo[:, None] + around]  # places of the neighbours
         place[todo] = -1
         later = beside > np.arange(todo.size)[:, None]
         waits = ((beside >= 0) & ~later).sum(axis=1)  # for so many neighbours
+        changed = np.zeros(n_pieces + 1, bool)
         now = np.flatnonzero(waits == 0)
         while now.size:
             pixels = todo[now]
             flips = pixels[_SIMPLE[flat[pixels[:, None] + around] @ _BITS]]
             flat[flips] = ~flat[flips]
+            changed[pieces[flips]] = True
             freed, times = np.unique(beside[now][later[now]], return_counts=True)
             waits[freed] -= times
             now = freed[waits[freed] == 0]
+        todo = todo[changed[pieces[todo]] & (flat[todo] != goal[todo])]
+    return flat.reshape(target.shape)[1:-1, 1:-1]
 
 
 def warping_error(probability: np.ndarray, truth: np.ndarray, *, threshold: float) -> float:
