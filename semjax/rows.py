@@ -206,7 +206,8 @@ def _sizes(folders: dict[str, Work]) -> tuple[dict[str, pd.Series], str]:
     }
     unit = "nm" if "min_feret_nm" in tables[OURS] else "px"
     found = {}
-    chosen = {name: table[table["kept"]] for name, table in tables.items()}
+    # Of a table without rows, pandas cannot know that a column is one of truth values.
+    chosen = {name: table[table["kept"].astype(bool)] for name, table in tables.items()}
     true = folders[OURS].score / "true_sizes.csv"
     if true.exists():
         known = pd.read_csv(true, dtype={"image": str})

@@ -100,6 +100,17 @@ def test_the_table_has_a_line_a_row_and_the_others_once(config, tmp_path, calls)
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_row_without_any_particle_has_its_line(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    particles = Work(work.path / "rows" / "mask").measure / "particles.csv"
+    particles.write_text(particles.read_text().splitlines()[0] + "\n")
+    (work.score / "true_sizes.csv").write_text("image,min_feret_nm\na,85.0\n")
+    (work.score / "scores.csv").write_text("image,method\na,semjax\n")
+    (work.path / "table.png").unlink()
+    run(config, tmp_path)
+    assert (work.path / "table.png").exists()
+
+
 def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):
     config.rows.manual = {"segment": {"pear": "manual"}}
     with pytest.raises(ValueError, match=r"config\.rows\.manual\.segment\.pear is no setting"):
