@@ -182,6 +182,8 @@ def _chosen(work: Work, method: str) -> dict:
     kept = pd.read_csv(work.score / "kept.csv").set_index(["method", "choice"])
     sizes = pd.read_csv(work.score / "sizes.csv")
     sizes = sizes[sizes["quantity"].str.startswith("min_feret")].set_index(["method", "choice"])
+    if (method, "fixed rule") not in kept.index:
+        return {}  # no class masks of the test images
     own = "classifier" if (method, "classifier") in kept.index else "fixed rule"
     found = {"kept F1": kept.loc[(method, own), "f1"]}
     found["fixed rule F1"] = kept.loc[(method, "fixed rule"), "f1"]

@@ -1,7 +1,10 @@
 """Rows of a table: what they share, what they change, and the table itself."""
 
 import json
+import runpy
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from ml_collections import ConfigDict
@@ -109,6 +112,32 @@ def test_a_row_without_any_particle_has_its_line(config, tmp_path, calls):
     (work.path / "table.png").unlink()
     run(config, tmp_path)
     assert (work.path / "table.png").exists()
+
+
+def test_test_images_without_classes_have_their_scores(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    kept = {"method": ["semjax"] * 2, "choice": ["fixed rule", "classifier"], "f1": [0.7, 0.8]}
+    pd.DataFrame(kept).to_csv(work.score / "kept.csv", index=False)
+    sizes = {**kept, "quantity": "min_feret_nm", "mean_error": 0.1, "median_error": 0.1}
+    pd.DataFrame(sizes).assign(wasserstein=5.0).to_csv(work.score / "sizes.csv", index=False)
+    run(config, tmp_path)
+    table = pd.read_csv(tmp_path / "table.csv").set_index(["row", "images"])
+    assert table.loc[("semjax", "all"), "kept F1"] == 0.8
+    assert np.isnan(table.loc[("semjax", "test"), "kept F1"])
+    assert table.loc[("semjax", "test"), "image IoU"] == 0.5
+
+
+def test_the_papers_table_is_of_the_same_run():
+    """Else its stages would not be shared with a run that is there already."""
+    root = Path(__file__).parents[1] / "configs"
+    table, alone = (
+        runpy.run_path(str(root / name))["get_config"]("cpu")
+        for name in ("tio2_table.py", "tio2.py")
+    )
+    assert len(table.rows) == 7
+    rows.check(table)
+    table.rows = ConfigDict()
+    assert table.to_dict() == alone.to_dict()
 
 
 def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):

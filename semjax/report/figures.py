@@ -244,17 +244,11 @@ def histogram(values_nm: np.ndarray, *, xlabel: str, title: str = "", unit: str 
     return _png(figure)
 
 
-def distributions(
-    sizes: Mapping[str, Sequence[float]],
-    *,
-    xlabel: str = "minimum Feret diameter",
-    unit: str = "nm",
-) -> bytes:
+def distributions(sizes: Mapping[str, Sequence[float]], *, unit: str) -> bytes:
     """Draws one size distribution a panel, each over the first (the truth), as shares.
 
     Args:
-        sizes: positive lengths by name; the first is drawn in every panel.
-        xlabel: the quantity, without unit.
+        sizes: minimum Feret diameters by name; the first is drawn in every panel.
         unit: nm or px.
 
     Returns:
@@ -279,7 +273,7 @@ def distributions(
         axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=_INK)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
-    figure.supxlabel(f"{xlabel} ({unit})", fontsize=9, color=_INK)
+    figure.supxlabel(f"minimum Feret diameter ({unit})", fontsize=9, color=_INK)
     figure.supylabel(f"share of particles (filled: {names[0]})", fontsize=9, color=_INK)
     return _png(figure)
 

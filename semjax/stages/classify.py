@@ -18,7 +18,6 @@ from semjax.workdir import Work
 
 N_SHOWN = 6
 AS_GOOD = 0.02  # thresholds whose Youden index lies so near the best are held to be equals
-MEAN_AREA_PX = 500.0  # only so that a pixel's weight is about 1
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -96,12 +95,12 @@ def run(config: ConfigDict, work: Work) -> dict:
 
 
 def _weights(labels: np.ndarray) -> np.ndarray:
-    """Weights of a tile's pixels, float32 (h, w): each whole particle counts once, however large.
+    """Weights of a tile's pixels, float32 (h, w): those of each whole particle add up to 1.
 
     Particles cut by the tile's border count for nothing: whether they are good cannot be seen.
     """
     area = np.bincount(labels.ravel()).astype(np.float32)
-    weight = np.divide(MEAN_AREA_PX, area, out=np.zeros_like(area), where=area > 0)
+    weight = np.divide(1.0, area, out=np.zeros_like(area), where=area > 0)
     weight[0] = 0.0
     weight[np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])] = 0.0
     return weight[labels]
@@ -139,7 +138,7 @@ def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float
     if not cuts.size:
         return 0.5
     equals = cuts[youden[cuts] >= youden[cuts].max() - AS_GOOD]
-    if (below := score[equals] < 0.5).any() and (score[equals + 1] >= 0.5)[below].any():
+    if ((score[equals] < 0.5) & (score[equals + 1] >= 0.5)).any():
         return 0.5
     middle = (score[equals] + score[equals + 1]) / 2
     return float(middle[np.abs(middle - 0.5).argmin()])
