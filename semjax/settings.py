@@ -98,6 +98,7 @@ def get_config() -> ConfigDict:
     t.cycle_weight = 10.0
     t.identity_weight = 5.0
     t.label_smoothing = 0.0
+    t.mask_noise = 0.0  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
     t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
     t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
     t.dtype = "float32"  # of activations: float32 or bfloat16

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from semjax import settings, validate
+from semjax import allowed, settings, validate
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_default_settings_pass(config):
     assert validate.check(config) == []
 
 
-@pytest.mark.parametrize("name", [*validate.CHOICES, *validate.RANGES, *validate.SPANS])
+@pytest.mark.parametrize("name", [*allowed.CHOICES, *allowed.RANGES, *allowed.SPANS])
 def test_every_checked_setting_exists_and_its_default_passes(config, name):
     section, _, option = name.rpartition(".")
     assert option in (config[section] if section else config)
@@ -29,7 +29,7 @@ def test_every_checked_setting_exists_and_its_default_passes(config, name):
 
 def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
     # Kinds of settings that need no check: free text, switches and those of check's own rules.
-    checked = {*validate.CHOICES, *validate.RANGES, *validate.SPANS}
+    checked = {*allowed.CHOICES, *allowed.RANGES, *allowed.SPANS}
     own_rules = ("tile_px", "log_every", "save_every", "learning_rate", "phantom_px")
     own_rules += ("exclude", "test_images")
     missing = [

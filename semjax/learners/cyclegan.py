@@ -83,6 +83,7 @@ def cyclegan(
     label_smoothing: float,
     pool: int,
     ema_decay: float,
+    mask_noise: float = 0.0,
 ) -> Learner:
     """One update of both generators by their joint loss, then one of both discriminators.
 
@@ -103,6 +104,9 @@ def cyclegan(
         label_smoothing: s; targets become 1 - s / 2 and s / 2.
         pool: earlier fakes kept; 0 shows the newest alone.
         ema_decay: of the averaged generators; 0 makes them the newest.
+        mask_noise: SD of the Gaussian noise added to what `to_image` sees, made masks as well as
+            those of `to_mask`. In faint dots of its masks, `to_mask` would hide what `to_image`
+            needs to restore an image: noise drowns them (Bashkirova, Usman & Saenko, NeurIPS 2019).
 
     Returns:
         A learner whose batch is {"images": (n, h, w, 1), "masks": (n, h, w, 1)} in [-1, 1].
@@ -146,6 +150,14 @@ def cyclegan(
         n = images.shape[0]
         keys = dict(zip(("g", "g2", "d", "d2", "p", "p2"), jax.random.split(key, 6), strict=True))
 
+        def drown(x, number):
+            if mask_noise == 0:
+                return x
+            noise_key = jax.random.fold_in(key, number)
+            return x + mask_noise * jax.random.normal(noise_key, x.shape, x.dtype)
+
+        noisy_masks = drown(masks, 0)
+
         def generator_loss(generators):
             def image_of(x):
                 return to_image.apply({"params": generators["to_image"]}, x)
@@ -155,15 +167,17 @@ def cyclegan(
 
             # Instance norm treats each sample alone, so one call on both inputs is exact.
             if identity_weight > 0:
-                fake_images, same_images = jnp.split(image_of(jnp.concatenate([masks, images])), 2)
+                fake_images, same_images = jnp.split(
+                    image_of(jnp.concatenate([noisy_masks, images])), 2
+                )
                 fake_masks, same_masks = jnp.split(mask_of(jnp.concatenate([images, masks])), 2)
                 identity = losses.mean_absolute(same_images, images)
                 identity += losses.mean_absolute(same_masks, masks)
             else:
-                fake_images, fake_masks = image_of(masks), mask_of(images)
+                fake_images, fake_masks = image_of(noisy_masks), mask_of(images)
                 identity = jnp.zeros(())
             cycle_mask = losses.mean_absolute(mask_of(fake_images), masks)
-            cycle_image = losses.mean_absolute(image_of(fake_masks), images)
+            cycle_image = losses.mean_absolute(image_of(drown(fake_masks, 1)), images)
             adversarial_image = losses.least_squares(
                 judge("image", state.discriminators["image"], fake_images, keys["g"]), real_target
             )

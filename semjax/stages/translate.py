@@ -59,6 +59,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         label_smoothing=c.label_smoothing,
         pool=c.pool,
         ema_decay=c.ema_decay,
+        mask_noise=c.mask_noise,
     )
 
     def make(index, rng):
@@ -76,11 +77,14 @@ def run(config: ConfigDict, work: Work) -> dict:
     shown = [make(i, np.random.default_rng(i)) for i in range(min(N_SHOWN, len(masks)))]
     shown = jax.tree.map(lambda *x: np.stack(x), *shown)
 
+    def drown(tiles):
+        return _drown(np.asarray(tiles), c.mask_noise, np.random.default_rng(config.seed))
+
     def sample(state, step):
         """Rows: mask, its micrograph, back again; micrograph, its mask, back again."""
         to_image = {"params": state.averaged["to_image"]}
         to_mask = {"params": state.averaged["to_mask"]}
-        fake_images = draw(to_image, shown["masks"])
+        fake_images = draw(to_image, drown(shown["masks"]))
         fake_masks = draw(to_mask, shown["images"])
         rows = (
             shown["masks"],
@@ -88,7 +92,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             draw(to_mask, fake_images),
             shown["images"],
             fake_masks,
-            draw(to_image, fake_masks),
+            draw(to_image, drown(fake_masks)),
         )
         tiles = [np.asarray(tile, np.float32)[..., 0] for row in rows for tile in row]
         figures.write_png(
@@ -117,7 +121,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             mask_input=c.mask_input,
         )
         models[name] = predict.load(folder)
-    _paint(models["to_image"], masks, work, c.batch_size)
+    _paint(config, models["to_image"], masks, work)
     _segment(models["to_mask"], pictures, work, c.tile_px)
     return {"fakes": len(masks), "tiles to train on": len(crops.image)}
 
@@ -127,19 +131,22 @@ def _to_signed(mask: np.ndarray) -> np.ndarray:
     return mask.astype(np.float32) / 127.5 - 1.0
 
 
-def _paint(model: predict.Model, masks: np.ndarray, work: Work, batch_size: int) -> None:
+def _drown(tiles: np.ndarray, noise: float, generator: np.random.Generator) -> np.ndarray:
+    """Masks (…) with the Gaussian noise under which the generator has learnt; 0 adds none."""
+    if noise == 0:
+        return tiles
+    return tiles + noise * generator.standard_normal(tiles.shape, np.float32)
+
+
+def _paint(config: ConfigDict, model: predict.Model, masks: np.ndarray, work: Work) -> None:
     """A micrograph for every mask, in the size of the mask."""
-    fakes = [
-        figures.to_uint8(
-            predict.run_batches(
-                model,
-                _to_signed(masks[i : i + 64])[..., None],
-                batch_size=batch_size,
-                sigmoid=False,
-            )[..., 0]
-        )
-        for i in range(0, len(masks), 64)
-    ]
+    c = config.translate
+    fakes = []
+    for start in range(0, len(masks), 64):
+        some = _to_signed(masks[start : start + 64])[..., None]
+        some = _drown(some, c.mask_noise, np.random.default_rng([config.seed, 3, start]))
+        outputs = predict.run_batches(model, some, batch_size=c.batch_size, sigmoid=False)
+        fakes.append(figures.to_uint8(outputs[..., 0]))
     fakes = np.concatenate(fakes)
     stacks.write(work.translate / "fakes.tif", fakes)
     n = min(16, len(fakes))
