@@ -8,7 +8,8 @@ folder hold the scores on all images that have masks and on the paper's validati
 
 Rows train on given masks or classes where their names say so, but never on those of the test
 images: `mask_target` is the paper's own recipe for synthetic pairs, `tsem` and `manual` are its
-other two training sets; with `_classes`, the classifier learns from a person's classes, as the
+other two training sets; `clean` shows the test images to no training, not even without masks; with
+`_classes`, the classifier learns from a person's classes, as the
 paper's does, and not from the synthesis.
 """
 
@@ -34,6 +35,7 @@ def get_config(variant="auto"):
     config.variant = variants.check_name(variant)
     config.data.source = "tio2"
     config.data.test_images = ("1908256", "1908268", "1908282", "1908320", "1908324", "1908326")
+    config.rows.clean = ConfigDict({"data": {"clean": True}})
     for name, changes in SEGMENTERS.items():
         row = {**changes, "score": {"beside": False}}
         if changes:  # without any, it is the run itself

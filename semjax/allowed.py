@@ -31,6 +31,7 @@ CHOICES = {
 # Smallest and largest value allowed; None leaves a side open.
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**31 - 1),
+    "repeats": (0, 100),
     "data.pixel_size_nm": (0, None),
     "data.info_bar_px": (-1, None),
     "data.contrast_low": (0, 100),
@@ -79,6 +80,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "segment.steps": (1, None),
     "segment.batch_size": (1, None),
     "segment.halve_every": (1, None),
+    "segment.repeat": (0, 10000),
     "segment.balance": (0, 2),
     "segment.held_out": (0.001, 0.9),
     "segment.brightness": (0, None),
@@ -91,6 +93,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "classify.steps": (1, None),
     "classify.batch_size": (1, None),
     "classify.halve_every": (1, None),
+    "classify.repeat": (0, 10000),
     "classify.threshold": (0, 1),
     "measure.min_area_px": (1, None),
     "measure.bootstrap": (1, None),

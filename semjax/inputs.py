@@ -173,6 +173,24 @@ def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> 
     return made
 
 
+def unlabelled(config: ConfigDict, pictures: list[images.Micrograph]) -> list[images.Micrograph]:
+    """The micrographs that trainings without masks may see.
+
+    All of them, as in the paper ("transductive"); with `data.clean` those that are not tested.
+
+    Raises:
+        ValueError: every image is a test image.
+    """
+    if not config.data.clean:
+        return pictures
+    seen = [picture for picture in pictures if picture.name not in tested(config)]
+    if not seen:
+        raise ValueError(
+            "data.clean leaves no micrograph to learn from: data.test_images names all of them."
+        )
+    return seen
+
+
 def training_crops(
     config: ConfigDict, pictures: list[images.Micrograph], tile_px: tuple[int, int]
 ) -> crops.Crops:

@@ -153,7 +153,7 @@ def run(values: flags.FlagValues) -> int:
     workdir = values.workdir or f"runs/{config.name}"
     stages = values.stages or None
     work = pipeline.run(config, workdir, stages=stages, redo=values.redo, overrides=overrides)
-    if config.rows and stages is None:
+    if (config.rows or config.repeats) and stages is None:
         from semjax import rows
 
         rows.run(config, work)

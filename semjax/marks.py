@@ -73,7 +73,11 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     }.get(name, False)
     left_out = {"folder"}  # where the verified copy lies does not matter
     if not uses_truth:
-        left_out |= {"truth", "test_images"}
+        left_out.add("truth")
+    if name == "shapes":  # which sees no micrograph
+        left_out |= {"clean", "test_images"}
+    if not (uses_truth or config.data.clean):
+        left_out.add("test_images")
     if not uses_truth or name == "segment":
         left_out.add("classes")
     if name not in ("measure", "score"):

@@ -51,7 +51,7 @@ def run(
     problems = validate.check(config)
     if problems:
         raise ValueError(validate.describe(problems))
-    if config.rows:
+    if config.rows or config.repeats:
         from semjax import rows
 
         rows.check(config)

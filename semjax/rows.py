@@ -44,6 +44,20 @@ LEGACY = {
 OURS = "semjax"
 
 
+REPEAT = "repeat_"
+
+
+def rows_of(config: ConfigDict) -> dict[str, ConfigDict]:
+    """Changes of every row by name: those of the config, then `config.repeats` new trainings."""
+    again = {
+        f"{REPEAT}{i}": ConfigDict(
+            {"segment": {"repeat": i}, "classify": {"repeat": i}, "score": {"beside": False}}
+        )
+        for i in range(1, config.repeats + 1)
+    }
+    return dict(config.rows) | again
+
+
 def settings_of(config: ConfigDict, name: str) -> ConfigDict:
     """The settings of one row: those of the run, with the row's changes.
 
@@ -51,8 +65,8 @@ def settings_of(config: ConfigDict, name: str) -> ConfigDict:
         ValueError: a change names no setting.
     """
     made = ConfigDict(config.to_dict())
-    changes = made.rows[name]
-    made.rows, made.variant, made.name = ConfigDict(), "", f"{config.name}, {name}"
+    changes = rows_of(made)[name]
+    made.rows, made.repeats, made.variant, made.name = ConfigDict(), 0, "", f"{config.name}, {name}"
     if name == OURS or not re.fullmatch("[A-Za-z0-9_-]+", name):
         raise ValueError(
             f"config.rows has a row {name!r}; expected letters, digits, - and _, and not {OURS!r}"
@@ -81,7 +95,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         ValueError: a row's settings are wrong; the message names the row.
     """
-    for name in config.rows:
+    for name in rows_of(config):
         problems = validate.check(settings_of(config, name))
         if problems:
             raise ValueError(f"row {name!r}: {validate.describe(problems)}")
@@ -90,13 +104,15 @@ def check(config: ConfigDict) -> None:
 def run(config: ConfigDict, work: Work) -> None:
     """Runs all rows and writes `table.csv`, `table.md` and `table.png` into the work folder.
 
+    With repeats, `spread.csv` says how far their results differ.
+
     Args:
         config: settings of the run itself, with its variant, and `rows`.
         work: the work folder of the finished run.
     """
     folders = {OURS: work}
     with work.lock():  # nothing that rows share is made again meanwhile
-        for name in config.rows:
+        for name in rows_of(config):
             row, settings = Work(work.path / "rows" / name), settings_of(config, name)
             row.create()
             link(settings, row, list(folders.values()))
@@ -108,6 +124,9 @@ def run(config: ConfigDict, work: Work) -> None:
                     f"row {name!r}: {error}\nTo have the row made anew, delete {row.path}."
                 ) from error
             folders[name] = row
+        if config.repeats:
+            again = {k: v for k, v in folders.items() if k == OURS or k.startswith(REPEAT)}
+            write_spread(again)
         if (work.score / "scores.json").exists():
             write_table(folders)
         else:
@@ -175,6 +194,34 @@ def write_table(folders: dict[str, Work]) -> None:
     logging.info("table: %s", base.path / "table.md")
 
 
+def write_spread(folders: dict[str, Work]) -> None:
+    """Writes what each training found; the last two lines are the mean and standard deviation."""
+    lines = []
+    for work in folders.values():
+        table = pd.read_csv(work.measure / "particles.csv", dtype={"image": str})
+        images = pd.read_csv(work.measure / "images.csv")
+        kept = table[table["kept"].astype(bool)]
+        column = "min_feret_nm" if "min_feret_nm" in table else "min_feret_px"
+        lines.append(
+            {
+                "particles": len(table),
+                "kept": len(kept),
+                f"mean_{column}": kept[column].mean(),
+                f"median_{column}": kept[column].median(),
+                "agreement": images["agreement"].mean(),
+                "ghost_share": images["ghost_share"].mean(),
+            }
+        )
+    table = pd.DataFrame(lines, index=pd.Index(list(folders), name="training"))
+    spread = pd.concat([table, table.agg(["mean", "std"])])
+    spread.index.name = "training"
+    path = folders[OURS].path / "spread.csv"
+    workdir.write_text(path, spread.to_csv(float_format="%.6g"))
+    for name in table.columns[2:4]:
+        relative = table[name].std() / table[name].mean()
+        logging.info("%s spreads by %.1f %% over %d trainings", name, 100 * relative, len(table))
+
+
 def _chosen(work: Work, method: str) -> dict:
     """Scores of the particles that the classifier keeps, beside the fixed rule."""
     if not (work.score / "kept.csv").exists():
@@ -213,7 +260,7 @@ def _sizes(folders: dict[str, Work]) -> tuple[dict[str, pd.Series], str]:
     true = folders[OURS].score / "true_sizes.csv"
     if true.exists():
         known = pd.read_csv(true, dtype={"image": str})
-        scored = set(pd.read_csv(true.with_name("scores.csv"), dtype={"image": str})["image"])
         found["truth"] = known[f"min_feret_{unit}"]
-        chosen = {name: table[table["image"].isin(scored)] for name, table in chosen.items()}
+        judged = set(known["image"])
+        chosen = {name: table[table["image"].isin(judged)] for name, table in chosen.items()}
     return found | {name: table[f"min_feret_{unit}"] for name, table in chosen.items()}, unit

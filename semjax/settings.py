@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
     c.name = "run"  # the work folder is runs/<name> unless --workdir is given
     c.variant = "auto"  # auto, cpu, gpu, v100, v120; "" takes the settings as they stand
     c.seed = 0
+    c.repeats = 0  # further trainings of segment and classify: how far does the result spread?
 
     c.data = d = ConfigDict()
     d.source = "folder"  # folder, tio2 (the paper's data, fetched), phantom (simulated)
@@ -23,6 +24,7 @@ def get_config() -> ConfigDict:
     d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
     d.classes = ""  # folder of class masks: white or green particles are good to measure
     d.test_images = ()  # names: never trained on with given masks, and scored by themselves
+    d.clean = False  # True: the test images take no part in any training, masks or not
     d.folder = ""  # tio2: an existing copy of the published data; "" fetches into the cache
     d.exclude = ()  # names of images to leave out
     d.pixel_size_nm = 0.0  # 0 reads the instrument's tags; without tags results stay in pixels
@@ -120,6 +122,7 @@ def get_config() -> ConfigDict:
     g.batch_size = 8
     g.learning_rate = 1e-3
     g.halve_every = 2000  # steps
+    g.repeat = 0  # another number trains once more, with other random numbers
     g.balance = 0.5  # foreground weighs (background / foreground) to this power; paper: 1
     g.held_out = 0.1  # share of the pairs kept for choosing thresholds
     g.brightness = 0.1  # SD of the shift added to images in [-1, 1]
@@ -141,6 +144,7 @@ def get_config() -> ConfigDict:
     k.batch_size = 8
     k.learning_rate = 1e-3
     k.halve_every = 1000
+    k.repeat = 0  # as in segment
     k.threshold = 0.0  # particles of at least this mean score are kept; 0 chooses it, held out
     k.dtype = "float32"
     k.log_every = 50

@@ -35,6 +35,17 @@ def draw_image(level):
     return image.astype(np.uint8)
 
 
+def test_a_clean_protocol_hides_the_test_images(config, work):
+    pictures = inputs.micrographs(config, work)
+    config.data.test_images = ("b2",)
+    assert inputs.unlabelled(config, pictures) == pictures
+    config.data.clean = True
+    assert [p.name for p in inputs.unlabelled(config, pictures)] == ["b10"]
+    config.data.test_images = ("b2", "b10")
+    with pytest.raises(ValueError, match="leaves no micrograph"):
+        inputs.unlabelled(config, pictures)
+
+
 def write(path, picture):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)

@@ -27,6 +27,8 @@ def calls(monkeypatch):
             if name == "measure":
                 sizes = {"image": ["a", "b"], "kept": [True, False], "min_feret_nm": [90.0, 80.0]}
                 pd.DataFrame(sizes).to_csv(folder / "particles.csv", index=False)
+                doubts = {"image": ["a"], "agreement": [0.8], "ghost_share": [0.1]}
+                pd.DataFrame(doubts).to_csv(folder / "images.csv", index=False)
             if name == "score":
                 methods = ["semjax", "semjax, test images"]
                 methods += ["CycleGAN alone"] if config.score.beside else []
@@ -134,10 +136,29 @@ def test_the_papers_table_is_of_the_same_run():
         runpy.run_path(str(root / name))["get_config"]("cpu")
         for name in ("tio2_table.py", "tio2.py")
     )
-    assert len(table.rows) == 7
+    assert len(table.rows) == 8
     rows.check(table)
     table.rows = ConfigDict()
     assert table.to_dict() == alone.to_dict()
+
+
+def test_repeats_train_the_last_networks_again(config, tmp_path, calls):
+    config.rows, config.repeats = ConfigDict(), 2
+    run(config, tmp_path)
+    own = {row: [s for r, s in calls if r == f"run, {row}"] for row in ("repeat_1", "repeat_2")}
+    assert own == dict.fromkeys(own, ["segment", "classify", "measure", "score"])
+    spread = pd.read_csv(tmp_path / "spread.csv", index_col="training")
+    assert spread.index.tolist() == ["semjax", "repeat_1", "repeat_2", "mean", "std"]
+    assert spread.loc["semjax", "kept"] == 1 and spread.loc["std", "mean_min_feret_nm"] == 0
+    seeds = {rows.settings_of(config, row).segment.repeat for row in own}
+    assert seeds == {1, 2} and rows.settings_of(config, "repeat_1").repeats == 0
+
+
+def test_a_clean_row_shares_the_shapes_alone(config, tmp_path, calls):
+    config.rows = ConfigDict({"clean": {"data": {"clean": True}}})
+    config.data.test_images = ("a",)
+    run(config, tmp_path)
+    assert [s for r, s in calls if r == "run, clean"] == list(STAGES[1:])
 
 
 def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):

@@ -71,6 +71,7 @@ COMPARED = {
             "kolmogorov_smirnov": "Kolmogorov-Smirnov distance",
         },
     ),
+    "trust.csv": ("Do numbers that need no truth follow the scores, image by image?", {}),
     "legacy.csv": ("The paper's scores", {}),
 }
 N_OVERLAYS, N_IMAGES, N_NOTES = 4, 50, 50

@@ -62,9 +62,9 @@ def run(config: ConfigDict, work: Work) -> dict:
 
     state = fit(
         learner,
-        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed),
+        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed + c.repeat),
         work.classify,
-        seed=config.seed,
+        seed=config.seed + c.repeat,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,

@@ -20,7 +20,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         bank = file["outlines"]
     foreground = None
     if c.density == "match":
-        pictures = inputs.micrographs(config, work)
+        pictures = inputs.unlabelled(config, inputs.micrographs(config, work))
         fractions = inputs.training_crops(config, pictures, c.tile_px).fraction
         rng = np.random.default_rng([config.seed, 2])
         foreground = rng.choice(fractions, c.n_masks)

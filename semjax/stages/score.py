@@ -13,11 +13,13 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, predict, truth
-from semjax.analysis import classical, kept, legacy, regions, scores, sizes, split
+from semjax.analysis import classical, kept, legacy, regions, scores, sizes, split, trust
 from semjax.data.images import Micrograph
 from semjax.workdir import Work, write_json, write_text
 
 OURS, GAN, CLASSICAL, TRUTH = "semjax", "CycleGAN alone", "blur, Li, watershed", "truth's own masks"
+# Per image: numbers that need no truth, and the scores that they are held against.
+DOUBTS, TRACKED = ["agreement", "ghost_share"], ["image_iou", "f1_50", "precision_50", "recall_50"]
 QUANTITIES = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter", "area")
 
 
@@ -25,8 +27,9 @@ def run(config: ConfigDict, work: Work) -> dict:
     """Writes `scores.json` and `scores.csv`; `kept` and `sizes` where there are classes.
 
     `scores.json` holds all images together, `scores.csv` each image. `kept.csv` says how well
-    measurable particles are told from others, `sizes.csv` how far their sizes are off; `legacy.csv`
-    are the paper's scores, if `score.legacy` asks for them.
+    measurable particles are told from others, `sizes.csv` how far their sizes are off; `trust.csv`
+    how well numbers that need no truth follow the scores; `legacy.csv` are the paper's scores, if
+    `score.legacy` asks for them.
     """
     pictures = inputs.micrographs(config, work)
     truths = truth.read(config, work, pictures)
@@ -51,7 +54,12 @@ def run(config: ConfigDict, work: Work) -> dict:
         for name in methods
         for i, picture in enumerate(pictures)
     ]
-    write_text(work.score / "scores.csv", pd.DataFrame(rows).to_csv(index=False))
+    each = pd.DataFrame(rows)
+    write_text(work.score / "scores.csv", each.to_csv(index=False))
+    known = pd.read_csv(work.measure / "images.csv", dtype={"image": str}).set_index("image")
+    ours = each[each["method"] == OURS].set_index("image")
+    tracked = trust.track(known[DOUBTS], ours[TRACKED])
+    write_text(work.score / "trust.csv", tracked.to_csv(index=False, float_format="%.4g"))
     if config.score.legacy:
         _score_legacy(config, work, pictures, truths, methods)
     judged = [picture for picture in pictures if truths[picture.name].verdict is not None]

@@ -71,7 +71,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         return predict.Model({}, network, variables)
 
     tile_px = pictures[0].shape if c.pairs == "synthetic" else config.measure.tile_px
-    real = [picture.image for picture in inputs.micrographs(config, work)]
+    seen = inputs.unlabelled(config, inputs.micrographs(config, work))
+    real = [picture.image for picture in seen]
     real = real[:: -(-len(real) // MAX_REAL)]
 
     def sample(state, step):
@@ -92,9 +93,9 @@ def run(config: ConfigDict, work: Work) -> dict:
 
     state = fit(
         learner,
-        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed),
+        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed + c.repeat),
         work.segment,
-        seed=config.seed,
+        seed=config.seed + c.repeat,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,

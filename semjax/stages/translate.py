@@ -21,7 +21,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     name = "domes.tif" if c.mask_input == "dome" else "masks.tif"
     masks = stacks.read(work.masks / name)
     pictures = inputs.micrographs(config, work)
-    crops = inputs.training_crops(config, pictures, c.tile_px)
+    seen = inputs.unlabelled(config, pictures)
+    crops = inputs.training_crops(config, seen, c.tile_px)
     generator_kwargs = {
         "width": c.generator_width,
         "downs": c.generator_downs,
@@ -67,9 +68,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         (mask,) = augment.dihedral(mask, generator=rng)
         chosen = rng.integers(len(crops.image))
         row, col = crops.row[chosen], crops.col[chosen]
-        tile = pictures[crops.image[chosen]].image[
-            row : row + c.tile_px[0], col : col + c.tile_px[1]
-        ]
+        tile = seen[crops.image[chosen]].image[row : row + c.tile_px[0], col : col + c.tile_px[1]]
         (tile,) = augment.dihedral(tile, generator=rng)
         return {"images": tile[..., None], "masks": _to_signed(mask)[..., None]}
 

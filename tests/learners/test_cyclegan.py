@@ -176,3 +176,19 @@ def test_pools_take_the_fakes(batch, key):
 def test_a_pool_smaller_than_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"translate.pool \(=1\) must be 0 or at least"):
         make(discriminator(), pool=1)
+
+
+def test_noise_falls_on_what_becomes_an_image_alone(batch, key):
+    """Two keys give other images of one mask; what becomes a mask has no noise."""
+    quiet, noisy = make(discriminator(), pool=N), make(discriminator(), pool=N, mask_noise=0.5)
+    state = quiet.init(key)
+    fakes = {}
+    for name, learner in (("quiet", quiet), ("noisy", noisy)):
+        for number in (1, 2):
+            after, _ = learner.step(state, batch, jax.random.key(number))
+            fakes[name, number] = after.pools
+    np.testing.assert_array_equal(fakes["quiet", 1]["image"], fakes["quiet", 2]["image"])
+    spread = np.abs(fakes["noisy", 1]["image"] - fakes["noisy", 2]["image"]).mean()
+    assert 0.1 < spread < 1.0
+    for name, number in fakes:
+        np.testing.assert_array_equal(fakes[name, number]["mask"], fakes["quiet", 1]["mask"])
