@@ -285,8 +285,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         first = text.partition("\n")[0]
         comma = ";" if first.count(";") > first.count(",") else ","
         reader = csv.DictReader(io.StringIO(text), delimiter=comma, restval="", restkey="more")
-        columns = [name.strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = columns
+        reader.fieldnames = columns = [name.strip().lower() for name in reader.fieldnames or ()]
         found = [(reader.line_num, row) for row in reader]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no table of answers ({error}); save them again") from error

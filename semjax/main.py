@@ -230,8 +230,9 @@ def run_audit(values: flags.FlagValues) -> int:
         return 0
     page = audits.write_page(work, values.n, values.seed)
     counting = f"semjax audit {shlex.quote(values.workdir)} --answers=~/Downloads/answers.csv"
-    print(f"open {page} in a browser, judge the particles and save the answers, then run")
-    print(f"  {counting}\nwith the file that the browser has saved")
+    print(f"page: {page}")
+    print("Open it in a browser, judge the particles, save the answers and give the saved file:")
+    print(f"  {counting}")
     return 0
 
 

@@ -99,8 +99,8 @@ def render(
 {markup.facts(facts)}
 <p><b>Accept</b> a particle if its outline follows one whole particle, which nothing hides.
 <b>Reject</b> background, a part of a particle, several in one, and outlines that you would not
-measure. In doubt, reject; leave none out because it is hard. Then the share accepted estimates the
-precision of all measured particles. The order is random, so you may stop early.</p>
+measure. If in doubt, reject; do not pass over the hard ones. Then the share accepted estimates the
+precision of all measured particles. Their order is random, so you may stop early.</p>
 <p class="quiet">Keys: <kbd>a</kbd> accept, <kbd>r</kbd> reject, <kbd>←</kbd> <kbd>→</kbd> go back
 and forth. The same verdict again takes it back. Answers stay in this browser until you save them.
 </p>
