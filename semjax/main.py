@@ -5,9 +5,10 @@ command are answered at once.
 """
 
 import re
+import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -34,7 +35,21 @@ Started again with the same command, a run goes on where it ended.
 """
 VERBS = """\
 semjax run --config=FILE.py …     runs the workflow; `semjax run --help` says more
+semjax audit WORKDIR …            how many of the measured particles a person accepts
 semjax --version
+"""
+AUDIT = """\
+Estimates, without any truth, which share of the measured particles is right.
+
+  semjax audit WORKDIR [options]                        draws particles and writes a page to judge
+  semjax audit WORKDIR --answers=FILE.csv [options]     counts the answers that the page has saved
+
+  --n=30              particles to draw, at random from all that are kept
+  --seed=0            another number draws other particles
+  --verbosity=1       also where an error arose
+  --help
+
+The page, its list and the result are written to WORKDIR/audit: audit.html, sample.csv, audit.json.
 """
 
 
@@ -50,6 +65,8 @@ def console(argv: Sequence[str] | None = None) -> int:
         if started:
             hugepages.restart()
         return main(argv[1:])
+    if argv[:1] == ["audit"]:
+        return audit(argv[1:])
     if argv == ["--version"]:
         from semjax import __version__
 
@@ -72,17 +89,31 @@ def main(argv: Sequence[str]) -> int:
         The exit code: 0 done, 1 an error in inputs, settings or training, 2 a command that was
         not understood, 130 interrupted.
     """
+    return _carry_out(argv, USAGE, parse_flags, run)
+
+
+def audit(argv: Sequence[str]) -> int:
+    """Writes the page of `semjax audit`, or counts the answers. Exit codes as `main`."""
+    return _carry_out(argv, AUDIT, parse_audit, run_audit)
+
+
+def _carry_out(
+    argv: Sequence[str],
+    usage: str,
+    parse: Callable[[Sequence[str]], flags.FlagValues],
+    act: Callable[[flags.FlagValues], int],
+) -> int:
     if any(arg.lstrip("-") in ("help", "h", "helpfull", "helpshort") for arg in argv):
-        print(USAGE, end="")
+        print(usage, end="")
         return 0
     try:
-        values = parse_flags(argv)
+        values = parse(argv)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
         with messages.show(verbose=values.verbosity >= 1):
-            return run(values)
+            return act(values)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one ended", file=sys.stderr)
         return 130
@@ -157,6 +188,51 @@ def run(values: flags.FlagValues) -> int:
         from semjax import rows
 
         rows.run(config, work)
+    return 0
+
+
+def parse_audit(argv: Sequence[str]) -> flags.FlagValues:
+    """Reads the flags of `semjax audit`; `workdir` is the argument without a name.
+
+    Raises:
+        UsageError: a flag is wrong, or there is not one work folder.
+    """
+    values = flags.FlagValues()
+    flags.DEFINE_integer("n", 30, "", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "", lower_bound=0, flag_values=values)
+    flags.DEFINE_string("answers", "", "", flag_values=values)
+    flags.DEFINE_string("workdir", "", "", flag_values=values)
+    flags.DEFINE_integer("verbosity", 0, "", flag_values=values)
+    try:
+        folders = values(["semjax", *argv])[1:]
+    except (flags.Error, ValueError) as error:
+        raise UsageError(str(error)) from error
+    folders += [values.workdir] if values.workdir else []
+    if len(folders) != 1:
+        given = "expected one work folder, got " + " and ".join(folders)
+        raise UsageError(f"{given if folders else 'the work folder is missing'}\n\n{AUDIT}")
+    values.workdir = folders[0]
+    return values
+
+
+def run_audit(values: flags.FlagValues) -> int:
+    """Does what the flags of `semjax audit` say, and tells what to do next."""
+    from semjax import audit as audits
+    from semjax.workdir import Work
+
+    work = Work(values.workdir)
+    if values.answers:
+        found = audits.judge(work, Path(values.answers).expanduser())
+        counted = f"{found['accepted']} of {found['judged']} accepted"
+        share = "nothing judged" if found["precision"] is None else f"{found['precision']:.2f}"
+        low, high = found["interval"]
+        print(f"{counted}: {share} (95 % interval {low:.2f} to {high:.2f})")
+        return 0
+    page = audits.write_page(work, values.n, values.seed)
+    counting = f"semjax audit {shlex.quote(values.workdir)} --answers=~/Downloads/answers.csv"
+    print(f"page: {page}")
+    print("Open it in a browser, judge the particles, save the answers and give the saved file:")
+    print(f"  {counting}")
     return 0
 
 

@@ -20,6 +20,7 @@ ONLY = {
     "pooch": ("data", "devices.py"),
     "ml_collections": (
         "stages",
+        "audit.py",
         "inputs.py",
         "main.py",
         "marks.py",

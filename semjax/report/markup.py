@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from io import BytesIO
 from numbers import Real
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
@@ -15,6 +16,18 @@ from semjax.report import figures
 
 WIDEST_PX = 1200
 LARGEST_BYTES = 300_000  # of one picture; some twenty of them stay below 10 MB as base64
+
+
+def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+    """A whole page that needs no other file: the report's style, and what is added to it."""
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8") + style
+    script = f"\n<script>\n{script}</script>" if script else ""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}{script}\n</body>\n</html>\n"
+    )
 
 
 def figure(picture: np.ndarray, caption: str, *, is_diagram: bool = False) -> str:

@@ -108,14 +108,7 @@ def write(work: Path, *, title: str = "") -> Path:
 
     body = [_header(title or name, name, config, done), _navigation(done, has_notes=bool(notes))]
     body += ["<main>", *sections, _warnings(notes), "</main>"]
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    html = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title or name)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(filter(None, body))
-        + "\n</body>\n</html>\n"
-    )
+    html = markup.document(title or name, "\n".join(filter(None, body)))
     write_text(work / "report.html", html)
     return work / "report.html"
 
