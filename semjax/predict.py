@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from semjax import checkpoints, networks
+from semjax.analysis import evidence, regions
 from semjax.analysis import split as splitting
 from semjax.data import tiles
 
@@ -151,21 +153,42 @@ def split(model: Model, outputs: np.ndarray) -> np.ndarray:
 
 
 def classify(
-    model: Model, image: np.ndarray, labels: np.ndarray, *, tile_px: tuple[int, int]
+    model: Model,
+    image: np.ndarray,
+    labels: np.ndarray,
+    *,
+    tile_px: tuple[int, int],
+    table: pd.DataFrame | None = None,
 ) -> np.ndarray:
-    """Mean class score of each particle, in [0, 1].
+    """Score of each particle, in [0, 1]: the more, the better it can be measured.
 
     Args:
         model: a classifier of (image, mask).
         image: (h, w) float32 in [-1, 1].
         labels: (h, w) int32, 1..N.
         tile_px: rows and columns of a tile.
+        table: of the particles, if `regions.measure` has been called already.
 
     Returns:
-        (N,) float.
+        (N,) float: the mean of the network's scores over a particle's pixels, or what becomes of it
+        beside the particle's shape (see `weigh`).
     """
     scores = run_image(model, classifier_input(image, labels), tile_px=tile_px)[..., 0]
-    return mean_by_label(scores, labels)
+    return weigh(model, mean_by_label(scores, labels), labels, table)
+
+
+def weigh(
+    model: Model, scores: np.ndarray, labels: np.ndarray, table: pd.DataFrame | None = None
+) -> np.ndarray:
+    """The network's mean scores (N,), weighed with the particles' shapes if the model says how."""
+    if model.settings.get("evidence") is None:
+        return scores
+    if table is None:
+        table = regions.measure(labels)
+    at = table["label"].to_numpy() - 1
+    weighed = scores.copy()
+    weighed[at] = evidence.weigh(evidence.collect(table, scores[at]), model.settings["evidence"])
+    return weighed
 
 
 def classifier_input(image: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
-from semjax.analysis import scores
+from semjax.analysis import evidence, regions, scores
 from semjax.data import augment, batches
 from semjax.learners.classifier import classifier
 from semjax.report import figures
@@ -17,7 +17,6 @@ from semjax.training import fit
 from semjax.workdir import Work
 
 N_SHOWN = 6
-AS_GOOD = 0.02  # thresholds whose Youden index lies so near the best are held to be equals
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -28,7 +27,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         raise ValueError(
             f"classify needs at least 2 images to learn from; there are {len(samples)}."
         )
-    n_held_out = max(1, len(samples) // 10)
+    n_held_out = max(1, len(samples) // 5)
     held_out, training = samples[:n_held_out], samples[n_held_out:]
     kwargs = {"filters": c.filters, "outputs": 1, "decoder": c.decoder, "dtype": c.dtype}
     network = networks.make(networks.CLASSIFIERS, "multires_unet", kwargs)
@@ -70,27 +69,35 @@ def run(config: ConfigDict, work: Work) -> dict:
         save_every=c.save_every,
     )
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    model = predict.Model({}, network, variables)
+    model = predict.Model({"evidence": None}, network, variables)
     scores_of = [_score(config, model, sample) for sample in held_out]
-    threshold = c.threshold or _choose_threshold(held_out, scores_of)
+    if c.shape:
+        model = _weigh(model, held_out, scores_of)
+        scores_of = [
+            predict.weigh(model, score, sample["labels"])
+            for sample, score in zip(held_out, scores_of, strict=True)
+        ]
+    found = [_whole(sample) for sample in held_out]
+    verdict = np.concatenate([s["good"][w] for s, w in zip(held_out, found, strict=True)])
+    score = np.concatenate([s[w - 1] for s, w in zip(scores_of, found, strict=True)])
+    threshold = c.threshold or evidence.choose_threshold(score, verdict)
     checkpoints.save_model(
         work.classify / "model",
         variables=variables,
         network="multires_unet",
         network_kwargs=kwargs,
         threshold=threshold,
+        **model.settings,
     )
-    right = [
-        (score[found - 1] >= threshold) == sample["good"][found]
-        for sample, score, found in zip(held_out, scores_of, map(_whole, held_out), strict=True)
-    ]
-    right = np.concatenate(right)
+    kept = score >= threshold
+    tp, alike = np.count_nonzero(kept & verdict), np.count_nonzero(kept == verdict)
     _show(work, held_out, scores_of, threshold)
     return {
         "particles": total,
         "measurable share": good / max(total, 1),
         "threshold": threshold,
-        "held-out accuracy": float(right.mean()) if right.size else None,
+        "held-out accuracy": alike / kept.size if kept.size else None,
+        "held-out F1": 2 * tp / max(np.count_nonzero(kept) + np.count_nonzero(verdict), 1),
     }
 
 
@@ -117,31 +124,23 @@ def _score(config: ConfigDict, model: predict.Model, sample: dict) -> np.ndarray
     return predict.classify(model, sample["image"], sample["labels"], tile_px=tile_px)
 
 
-def _choose_threshold(samples: list[dict], scores_of: list[np.ndarray]) -> float:
-    """The threshold nearest 1/2 whose Youden index on held-out particles is about the best.
+def _weigh(model: predict.Model, samples: list[dict], scores_of: list[np.ndarray]):
+    """The model with the weights of the evidence, found on held-out particles.
 
-    Youden's index, the sum of both rates of right answers, does not depend on how many of the
-    particles are good: a share that the synthesis and real images need not have in common. Near its
-    maximum it is flat; the loss is balanced for 1/2, so there must be a reason to leave it.
+    As it was if these are all alike.
     """
-    found = [_whole(sample) for sample in samples]
-    good = np.concatenate([s["good"][w] for s, w in zip(samples, found, strict=True)])
-    score = np.concatenate([s[w - 1] for s, w in zip(scores_of, found, strict=True)])
-    if good.all() or not good.any():
-        return 0.5
-    order = np.argsort(score, kind="stable")
-    score, good = score[order], good[order]
-    # With the threshold between i and i + 1, the first i + 1 are dropped.
-    dropped_bad, dropped_good = np.cumsum(~good), np.cumsum(good)
-    youden = dropped_bad / dropped_bad[-1] - dropped_good / dropped_good[-1]
-    cuts = np.flatnonzero(score[1:] > score[:-1])
-    if not cuts.size:
-        return 0.5
-    equals = cuts[youden[cuts] >= youden[cuts].max() - AS_GOOD]
-    if ((score[equals] < 0.5) & (score[equals + 1] >= 0.5)).any():
-        return 0.5
-    middle = (score[equals] + score[equals + 1]) / 2
-    return float(middle[np.abs(middle - 0.5).argmin()])
+    collected, good = [], []
+    for sample, score in zip(samples, scores_of, strict=True):
+        table = regions.measure(sample["labels"])
+        table = table[table["label"].isin(_whole(sample))]
+        at = table["label"].to_numpy()
+        collected.append(evidence.collect(table, score[at - 1]))
+        good.append(sample["good"][at])
+    verdict = np.concatenate(good)
+    if verdict.all() or not verdict.any():
+        return model
+    fitted = evidence.fit(np.concatenate(collected), verdict)
+    return model._replace(settings={"evidence": fitted})
 
 
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:

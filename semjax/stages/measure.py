@@ -45,7 +45,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         outputs = predict.probabilities(segmenter, picture.image, tile_px=c.tile_px, flips=c.flips)
         labels = scores.drop_specks(predict.split(segmenter, outputs), c.min_area_px)
         table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
-        score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px)
+        score = predict.classify(classifier, picture.image, labels, tile_px=c.tile_px, table=table)
         table.insert(0, "image", picture.name)
         table["class_score"] = score.round(4)
         table["kept"], table["reason"] = _keep(table, score, classifier.settings["threshold"])

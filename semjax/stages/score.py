@@ -139,7 +139,7 @@ def _score_kept(
             choices = {"everything": inside, "fixed rule": inside & kept.fixed_rule(table)}
             if method in (OURS, TRUTH):
                 score = predict.classify(
-                    classifier, picture.image, labels, tile_px=config.measure.tile_px
+                    classifier, picture.image, labels, tile_px=config.measure.tile_px, table=table
                 )
                 choices["classifier"] = inside & (score >= classifier.settings["threshold"])
             for choice, keep in choices.items():

@@ -1,0 +1,86 @@
+"""What speaks for a particle, weighed; and the threshold of the result."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from semjax.analysis import evidence
+
+
+def draw(n, seed=0):
+    """Evidence of which the first and third column decide, and whether particles are good."""
+    rng = np.random.default_rng(seed)
+    known = rng.normal(size=(n, 5)) * (1, 2, 0.1, 1, 3) + (0, 6, 0.9, 1, 2)
+    chance = 1 / (1 + np.exp(-(2 * known[:, 0] + 15 * (known[:, 2] - 0.9) + 0.5)))
+    return known, rng.random(n) < chance, chance
+
+
+def best_f1(probability, good):
+    return max(f1(probability >= t, good) for t in np.append(probability, 2.0))
+
+
+def f1(kept, good):
+    return 2 * (kept & good).sum() / (kept.sum() + good.sum())
+
+
+def test_evidence_is_what_the_table_and_the_network_say():
+    table = pd.DataFrame(
+        {"area_px": [100, 7], "solidity": [0.9, 1.0], "circularity": 1.1, "aspect_ratio": 2.0}
+    )
+    found = evidence.collect(table, np.array([0.5, 1.0]))
+    assert_allclose(found[0], [0, np.log(100), 0.9, 1.1, 2.0], atol=1e-12)
+    assert np.isfinite(found).all() and found[1, 0] == pytest.approx(np.log(999), rel=1e-3)
+
+
+def test_weighed_evidence_is_the_chance_of_a_good_particle():
+    known, good, _ = draw(3000)
+    fitted = evidence.fit(known, good)
+    other, _, chance = draw(2000, seed=1)
+    found = evidence.weigh(other, fitted)
+    assert np.abs(found - chance).mean() < 0.05
+    assert np.corrcoef(found, chance)[0, 1] > 0.97
+
+
+def test_units_of_the_evidence_do_not_matter():
+    known, good, _ = draw(500)
+    scale, shift = np.array([1, 3, 10, 0.1, 5]), np.array([0, 1, 2, 3, 4])
+    plain = evidence.weigh(known, evidence.fit(known, good))
+    scaled = known * scale + shift
+    assert_allclose(evidence.weigh(scaled, evidence.fit(scaled, good)), plain, atol=1e-3)
+
+
+def test_far_beyond_what_was_seen_nothing_runs_away():
+    known, good, _ = draw(500)
+    fitted = evidence.fit(known, good)
+    far, farther = known.mean(0) + 10 * known.std(0), known.mean(0) + 1000 * known.std(0)
+    assert_allclose(evidence.weigh(far[None], fitted), evidence.weigh(farther[None], fitted))
+
+
+def test_a_constant_column_and_alike_particles():
+    known, good, _ = draw(200)
+    known[:, 1] = 3.0
+    assert np.isfinite(evidence.weigh(known, evidence.fit(known, good))).all()
+    for alike in (np.zeros(200, bool), np.ones(200, bool)):
+        with pytest.raises(ValueError, match="all are alike"):
+            evidence.fit(known, alike)
+        assert evidence.choose_threshold(known[:, 0], alike) == 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_threshold_has_about_the_best_f1(seed):
+    _, good, chance = draw(400, seed)
+    threshold = evidence.choose_threshold(chance, good)
+    assert f1(chance >= threshold, good) >= best_f1(chance, good) - 3 * evidence.AS_GOOD
+
+
+def test_the_threshold_is_half_of_the_best_f1_of_calibrated_probabilities():
+    _, good, chance = draw(20000)
+    threshold = evidence.choose_threshold(chance, good)
+    assert threshold == pytest.approx(best_f1(chance[::20], good[::20]) / 2, abs=0.06)
+
+
+def test_the_threshold_parts_no_equal_scores_and_lies_between():
+    score, good = np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])
+    assert evidence.choose_threshold(score, good) == pytest.approx(0.5)
+    assert 0 <= evidence.choose_threshold(np.full(4, 0.3), good) <= 0.3
