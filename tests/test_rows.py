@@ -142,6 +142,17 @@ def test_the_papers_table_is_of_the_same_run():
     assert table.to_dict() == alone.to_dict()
 
 
+def test_rows_of_the_phantom_are_of_the_same_run():
+    root = Path(__file__).parents[1] / "configs"
+    alone = runpy.run_path(str(root / "phantom.py"))["get_config"]().to_dict()
+    for path in sorted(root.glob("phantom_*.py")):
+        config = runpy.run_path(str(path))["get_config"]()
+        rows.check(config)
+        assert len(config.rows) > 1
+        config.rows = ConfigDict()
+        assert config.to_dict() == alone
+
+
 def test_repeats_train_the_last_networks_again(config, tmp_path, calls):
     config.rows, config.repeats = ConfigDict(), 2
     run(config, tmp_path)
