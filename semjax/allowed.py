@@ -5,11 +5,13 @@ from semjax.networks import SEGMENTERS
 CHOICES = {
     "data.source": ("folder", "tio2", "phantom"),
     "shapes.method": ("wgan", "polygons", "given"),
+    "masks.source": ("synthesis", "phantom"),
     "masks.density": ("match", "count"),
     "masks.placement": ("perlin", "uniform"),
     "masks.size": ("lognormal", "normal", "uniform", "none"),
     "masks.rotation": ("random", "none", "correlated"),
     "masks.grid": ("none", "hexagonal", "cubic"),
+    "translate.source": ("cyclegan", "phantom"),
     "translate.mask_input": ("dome", "flat"),
     "translate.tiles": ("foreground", "brightness", "all"),
     "translate.upsample": ("transposed", "resize"),

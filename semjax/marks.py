@@ -41,9 +41,10 @@ def sources(config: ConfigDict, name: str) -> tuple[str, ...]:
     """The stages whose artifacts a stage is made from, under these settings."""
     pairs = () if config.segment.pairs != "synthetic" else ("masks", "filter")
     labels = () if config.classify.labels != "synthesis" else ("masks", "filter", "segment")
+    outlines = () if config.masks.source != "synthesis" else ("shapes",)
     return {
         "shapes": (),
-        "masks": ("shapes",),
+        "masks": outlines,
         "translate": ("masks",),
         "filter": ("masks", "translate"),
         "segment": pairs,

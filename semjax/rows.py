@@ -42,6 +42,7 @@ LEGACY = {
     "information error": "information_error",
 }
 OURS = "semjax"
+ORACLE = "truth's verdicts"  # the choice of particles that only the truth can make
 
 
 REPEAT = "repeat_"
@@ -237,7 +238,12 @@ def _chosen(work: Work, method: str) -> dict:
     truth = method.replace(OURS, "truth's own masks")
     if (truth, "classifier") in kept.index:
         found["kept F1 on truth's masks"] = kept.loc[(truth, "classifier"), "f1"]
-    return found | {title: sizes.loc[(method, own), key] for title, key in SIZES.items()}
+    found |= {title: sizes.loc[(method, own), key] for title, key in SIZES.items()}
+    if (method, ORACLE) in kept.index:
+        found[f"kept F1, {ORACLE}"] = kept.loc[(method, ORACLE), "f1"]
+        error = sizes.loc[(method, ORACLE), SIZES["mean min Feret error"]]
+        found[f"mean min Feret error, {ORACLE}"] = error
+    return found
 
 
 def _legacy(work: Work, method: str) -> dict:

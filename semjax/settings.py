@@ -59,6 +59,7 @@ def get_config() -> ConfigDict:
     s.save_every = 500
 
     c.masks = m = ConfigDict()
+    m.source = "synthesis"  # synthesis, phantom (true masks of newly simulated micrographs)
     m.n_masks = 1000
     m.tile_px = (384, 384)  # rows, columns
     m.density = "match"  # match (the images' own foreground fractions) or count
@@ -79,6 +80,7 @@ def get_config() -> ConfigDict:
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
 
     c.translate = t = ConfigDict()
+    t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)
     t.mask_input = "dome"  # what the generator sees of a mask: dome or flat
     t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
     t.foreground_range = (0.02, 0.8)

@@ -71,6 +71,7 @@ def check(config: ConfigDict) -> list[Problem]:
         expect(0 < rate < 1, f"{section}.learning_rate", "between 0 and 1", "1e-4 is a start")
     _check_tiles(config, expect)
     _check_data(config, expect)
+    _check_sources(config, expect)
     size_range = config.masks.size_range
     expect(
         config.masks.size == "uniform"
@@ -194,13 +195,31 @@ def _check_data(config: ConfigDict, expect) -> None:
             "leave it empty to have the data fetched",
         )
     if data.source == "phantom":
-        smallest = max(config.translate.tile_px[0], config.translate.tile_px[1])
+        section = "masks" if config.masks.source == "phantom" else "translate"
+        smallest = max(config[section].tile_px)
         expect(
             len(data.phantom_px) == 2 and min(data.phantom_px) >= smallest,
             "data.phantom_px",
-            f"rows and columns of at least {smallest}, the tile of config.translate.tile_px",
+            f"rows and columns of at least {smallest}, the tile of config.{section}.tile_px",
             "draw larger images or take smaller tiles",
         )
+
+
+def _check_sources(config: ConfigDict, expect) -> None:
+    """What only a simulation knows can only be had of a simulation."""
+    simulated = config.masks.source == "phantom"
+    expect(
+        not simulated or config.data.source == "phantom",
+        "masks.source",
+        "'synthesis', unless config.data.source is 'phantom'",
+        "the true masks of new micrographs are known only where these are simulated",
+    )
+    expect(
+        config.translate.source != "phantom" or simulated,
+        "translate.source",
+        "'cyclegan', unless config.masks.source is 'phantom'",
+        "masks that were assembled have no micrographs but those that are painted",
+    )
 
 
 def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> list[Problem]:

@@ -118,13 +118,17 @@ def test_a_row_without_any_particle_has_its_line(config, tmp_path, calls):
 
 def test_test_images_without_classes_have_their_scores(config, tmp_path, calls):
     work = run(config, tmp_path)
-    kept = {"method": ["semjax"] * 2, "choice": ["fixed rule", "classifier"], "f1": [0.7, 0.8]}
+    kept = {"method": ["semjax"] * 3, "f1": [0.7, 0.8, 0.9]}
+    kept["choice"] = ["fixed rule", "classifier", "truth's verdicts"]
     pd.DataFrame(kept).to_csv(work.score / "kept.csv", index=False)
-    sizes = {**kept, "quantity": "min_feret_nm", "mean_error": 0.1, "median_error": 0.1}
+    sizes = {**kept, "quantity": "min_feret_nm", "mean_error": [0.3, 0.2, 0.1], "median_error": 0.1}
     pd.DataFrame(sizes).assign(wasserstein=5.0).to_csv(work.score / "sizes.csv", index=False)
     run(config, tmp_path)
     table = pd.read_csv(tmp_path / "table.csv").set_index(["row", "images"])
-    assert table.loc[("semjax", "all"), "kept F1"] == 0.8
+    ours = table.loc[("semjax", "all")]
+    assert (ours["kept F1"], ours["mean min Feret error"]) == (0.8, 0.2)
+    assert ours["kept F1, truth's verdicts"] == 0.9
+    assert ours["mean min Feret error, truth's verdicts"] == 0.1
     assert np.isnan(table.loc[("semjax", "test"), "kept F1"])
     assert table.loc[("semjax", "test"), "image IoU"] == 0.5
 
@@ -170,6 +174,34 @@ def test_a_clean_row_shares_the_shapes_alone(config, tmp_path, calls):
     config.data.test_images = ("a",)
     run(config, tmp_path)
     assert [s for r, s in calls if r == "run, clean"] == list(STAGES[1:])
+
+
+def test_the_oracles_table_is_of_the_same_run():
+    root = Path(__file__).parents[1] / "configs"
+    table, alone = (
+        runpy.run_path(str(root / name))["get_config"]()
+        for name in ("phantom_oracles.py", "phantom.py")
+    )
+    rows.check(table)
+    late = [stage for stage in STAGES if stage != "shapes"]
+    assert marks.needed(alone) == list(STAGES)
+    for name in table.rows:
+        assert marks.needed(rows.settings_of(table, name)) == late
+    table.rows = ConfigDict()
+    assert table.to_dict() == alone.to_dict()
+
+
+def test_rows_of_oracles_share_their_masks(config, tmp_path, calls):
+    masks = {"masks": {"source": "phantom"}}
+    translation = {"translate": {"source": "phantom"}, "filter": {"threshold": "none"}}
+    config.rows = ConfigDict({"masks": masks, "translation": {**masks, **translation}})
+    work = run(config, tmp_path)
+    own = {name: [s for row, s in calls if row == f"run, {name}"] for name in config.rows}
+    late = ["translate", "filter", "segment", "classify", "measure", "score"]
+    assert own == {"masks": ["masks", *late], "translation": late}
+    row = Work(work.path / "rows" / "translation")
+    assert row.masks.resolve() == Work(work.path / "rows" / "masks").masks
+    assert not row.shapes.exists()
 
 
 def test_wrong_rows_are_refused_before_anything_runs(config, tmp_path, calls):

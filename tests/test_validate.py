@@ -71,6 +71,20 @@ def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
         ({"data.contrast_low": 99.9}, "data.contrast_low"),
         ({"data.folder": "/nowhere"}, "data.folder"),
         ({"data.source": "phantom", "data.phantom_px": (96, 384)}, "data.phantom_px"),
+        (
+            {
+                "data.source": "phantom",
+                "data.phantom_px": (384, 384),
+                "masks.source": "phantom",
+                "masks.tile_px": (512, 512),
+            },
+            "data.phantom_px",
+        ),
+        ({"masks.source": "simulation"}, "masks.source"),
+        ({"masks.source": "phantom"}, "masks.source"),
+        ({"masks.source": "phantom", "translate.source": "phantom"}, "masks.source"),
+        ({"translate.source": "phantom"}, "translate.source"),
+        ({"data.source": "phantom", "translate.source": "phantom"}, "translate.source"),
         ({"data.source": "folder", "data.outlines": str(Path(__file__).parent)}, "data.images"),
         ({"data.source": "folder", "data.images": str(Path(__file__).parent)}, "data.outlines"),
     ],
@@ -78,6 +92,17 @@ def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
 def test_one_wrong_setting_is_the_one_named(config, change, named):
     config.update_from_flattened_dict(change)
     assert [p.name for p in validate.check(config)] == [f"config.{named}"]
+
+
+def test_true_masks_and_micrographs_are_those_of_a_phantom(config):
+    config.data.source = "phantom"
+    config.masks.source = "phantom"
+    assert validate.check(config) == []
+    config.translate.source = "phantom"
+    assert validate.check(config) == []
+    config.data.source = "tio2"
+    text = validate.describe(validate.check(config))
+    assert "config.masks.source is 'phantom', but must be 'synthesis', unless" in text
 
 
 def test_manual_pairs_need_the_truth(config):

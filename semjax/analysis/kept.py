@@ -51,6 +51,24 @@ def fixed_rule(table: pd.DataFrame) -> np.ndarray:
     return (large & (table["solidity"] >= RULE_SOLIDITY)).to_numpy()
 
 
+def judge(labels: np.ndarray, truth: np.ndarray, verdict: np.ndarray) -> np.ndarray:
+    """The verdict on each predicted particle: that of the true one that it matches.
+
+    Args:
+        labels: predicted, (h, w), 1..N.
+        truth: (h, w), 1..M.
+        verdict: (M + 1,), see `verdicts`.
+
+    Returns:
+        int8 (N,), GOOD, BAD or OPEN; BAD where no true particle is matched at an IoU of 0.5.
+    """
+    pairs = scores.match(labels, truth)
+    chosen = scores.matched(pairs)
+    found = np.full(int(labels.max(initial=0)), BAD, np.int8)
+    found[pairs.predicted[chosen] - 1] = verdict[pairs.truth[chosen]]
+    return found
+
+
 def count(labels: np.ndarray, keep: np.ndarray, truth: np.ndarray, verdict: np.ndarray) -> dict:
     """Right and wrong choices in one image.
 
@@ -66,15 +84,11 @@ def count(labels: np.ndarray, keep: np.ndarray, truth: np.ndarray, verdict: np.n
     Returns:
         Counts `tp`, `fp`, `fn`, ready for `pooled`.
     """
-    pairs = scores.match(labels, truth)
-    chosen = scores.matched(pairs)
-    kept = keep[pairs.predicted[chosen] - 1]
-    met = verdict[pairs.truth[chosen]]
-    right = int(np.count_nonzero(kept & (met == GOOD)))
-    free = int(np.count_nonzero(kept & (met == OPEN)))
+    kept = judge(labels, truth, verdict)[keep]
+    right = int(np.count_nonzero(kept == GOOD))
     return {
         "tp": right,
-        "fp": int(np.count_nonzero(keep)) - right - free,
+        "fp": int(np.count_nonzero(kept == BAD)),
         "fn": int(np.count_nonzero(verdict == GOOD)) - right,
     }
 

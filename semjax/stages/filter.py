@@ -61,8 +61,13 @@ def _show(work: Work, fakes: np.ndarray, labels: np.ndarray, filtered: np.ndarra
     figures.write_png(work.filter / "sample.png", figures.sheet(sheets, columns=n))
 
 
-def _filter_gan_masks(config: ConfigDict, work: Work) -> float:
-    """Splits and filters the CycleGAN's masks of the real images; returns the share removed."""
+def _filter_gan_masks(config: ConfigDict, work: Work) -> float | None:
+    """Splits and filters the CycleGAN's masks of the real images; returns the share removed.
+
+    None where there are no such masks, because no CycleGAN was trained.
+    """
+    if not (work.translate / "gan_masks").is_dir():
+        return None
     folder = work.filter / "gan_labels"
     folder.mkdir(exist_ok=True)
     before = after = 0

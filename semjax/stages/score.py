@@ -142,6 +142,9 @@ def _score_kept(
                     classifier, picture.image, labels, tile_px=config.measure.tile_px, table=table
                 )
                 choices["classifier"] = inside & (score >= classifier.settings["threshold"])
+                # What is off with this choice is off by segmentation and contour alone.
+                verdict = kept.judge(labels, known.labels, known.verdict)
+                choices["truth's verdicts"] = inside & (verdict == kept.GOOD)
             for choice, keep in choices.items():
                 key = method, choice, picture.name
                 counts[key] = kept.count(labels, keep, known.labels, known.verdict)

@@ -1,4 +1,8 @@
-"""Stage 3: learn to turn masks into micrographs and back, then paint every mask."""
+"""Stage 3: learn to turn masks into micrographs and back, then paint every mask.
+
+With `translate.source="phantom"` nothing is learnt: true masks have their true micrographs, which
+shows what the translation costs.
+"""
 
 import jax
 import numpy as np
@@ -16,8 +20,15 @@ N_SHOWN = 6
 
 
 def run(config: ConfigDict, work: Work) -> dict:
-    """Writes `fakes.tif` (a micrograph for every mask), `gan_masks/` and both generators."""
+    """Writes `fakes.tif` (a micrograph for every mask), `gan_masks/` and both generators.
+
+    The true micrographs of the phantom are `fakes.tif` alone.
+    """
     c = config.translate
+    if c.source == "phantom":
+        micrographs = stacks.read(work.masks / "micrographs.tif")
+        _write_fakes(micrographs, work)
+        return {"fakes": len(micrographs)}
     name = "domes.tif" if c.mask_input == "dome" else "masks.tif"
     masks = stacks.read(work.masks / name)
     pictures = inputs.micrographs(config, work)
@@ -146,7 +157,11 @@ def _paint(config: ConfigDict, model: predict.Model, masks: np.ndarray, work: Wo
         some = _drown(some, c.mask_noise, np.random.default_rng([config.seed, 3, start]))
         outputs = predict.run_batches(model, some, batch_size=c.batch_size, sigmoid=False)
         fakes.append(figures.to_uint8(outputs[..., 0]))
-    fakes = np.concatenate(fakes)
+    _write_fakes(np.concatenate(fakes), work)
+
+
+def _write_fakes(fakes: np.ndarray, work: Work) -> None:
+    """The stack, uint8 (n, h, w), and a picture of the first."""
     stacks.write(work.translate / "fakes.tif", fakes)
     n = min(16, len(fakes))
     figures.write_png(work.translate / "fakes.png", figures.sheet(list(fakes[:n]), columns=8))

@@ -51,6 +51,16 @@ def test_right_wrong_free_and_missed():
     assert kept.count(nothing, np.zeros(0, bool), truth, verdict) == {"tp": 0, "fp": 0, "fn": 3}
 
 
+def test_each_particle_has_the_verdict_of_the_one_it_matches():
+    truth = squares((2, 2), (2, 12), (2, 22), (2, 32))
+    verdict = np.array([kept.OPEN, kept.GOOD, kept.BAD, kept.OPEN, kept.GOOD])
+    labels = squares((2, 22), (2, 12), (2, 3), (30, 40))  # the last good one is missed
+    found = kept.judge(labels, truth, verdict)
+    assert found.tolist() == [kept.OPEN, kept.BAD, kept.GOOD, kept.BAD]
+    assert kept.count(labels, found == kept.GOOD, truth, verdict) == {"tp": 1, "fp": 0, "fn": 1}
+    assert kept.judge(np.zeros_like(truth), truth, verdict).size == 0
+
+
 def test_shifted_particles_match_from_half_on():
     truth = squares((10, 10))
     verdict = np.array([kept.OPEN, kept.GOOD])

@@ -137,7 +137,7 @@ def test_kept_particles_compare_with_the_truth(finished):
     everything = kept.loc[("truth's own masks", "everything")]
     assert everything["recall"] == 1 and everything["precision"] < 1
     choices = {choice for method, choice in kept.index if method == "semjax"}
-    assert choices == {"everything", "fixed rule", "classifier"}
+    assert choices == {"everything", "fixed rule", "classifier", "truth's verdicts"}
     particles = pd.read_csv(finished.measure / "particles.csv")
     sizes = pd.read_csv(finished.score / "sizes.csv").set_index(["method", "choice", "quantity"])
     row = sizes.loc[("semjax", "classifier", "min_feret_nm")]
