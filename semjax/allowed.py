@@ -28,6 +28,7 @@ CHOICES = {
     "classify.decoder": ("published", "symmetric"),
     "classify.dtype": ("float32", "bfloat16"),
     "measure.split": ("markers", "watershed"),
+    "measure.border": ("drop", "weights"),
 }
 
 # Smallest and largest value allowed; None leaves a side open.

@@ -24,8 +24,45 @@ def _statistics(values: np.ndarray, nano_nm: float) -> dict[str, np.ndarray]:
     }
 
 
+def _weighted_statistics(
+    values: np.ndarray, weights: np.ndarray, nano_nm: float
+) -> dict[str, np.ndarray]:
+    """The same with weights; both (rows, n), values rising along the last axis."""
+    total = weights.sum(-1)
+    # n - 1 for equal weights: the variance of independent values is unbiased (see `summarize`).
+    free = total - (weights**2).sum(-1) / total
+    middles = np.cumsum(weights, -1) - weights / 2
+    low, span = middles[:, :1], middles[:, -1:] - middles[:, :1]
+    places = (middles - low) / span
+    percentiles = [np.interp((0.1, 0.5, 0.9), p, v) for p, v in zip(places, values, strict=True)]
+    d10, d50, d90 = np.transpose(percentiles)
+
+    def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = (weights * x).sum(-1) / total
+        return mean, np.sqrt((weights * (x - mean[:, None]) ** 2).sum(-1) / free)
+
+    mean, sd = moments(values)
+    log_mean, log_sd = moments(np.log(values))
+    return {
+        "mean": mean,
+        "median": d50,
+        "sd": sd,
+        "d10": d10,
+        "d50": d50,
+        "d90": d90,
+        "geometric_mean": np.exp(log_mean),
+        "geometric_sd": np.exp(log_sd),
+        "share_below_nano": (weights * (values < nano_nm)).sum(-1) / total,
+    }
+
+
 def summarize(
-    values: np.ndarray, *, bootstrap: int = 1000, seed: int, nano_nm: float = 100.0
+    values: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    bootstrap: int = 1000,
+    seed: int,
+    nano_nm: float = 100.0,
 ) -> dict[str, Any]:
     """Summarizes sizes by number, each statistic with its bootstrap 95 % interval.
 
@@ -33,8 +70,21 @@ def summarize(
     distribution fitted to the sizes: mean and standard deviation (with n - 1) of the logarithms.
     The interval runs from the 2.5th to the 97.5th percentile over samples drawn with replacement.
 
+    With weights w (such as `regions.border_weights`), of which only the ratios matter:
+
+    - means and shares are sum(w x) / sum(w);
+    - variances are sum(w (x - mean)^2) / (sum(w) - sum(w^2) / sum(w)): n - 1 becomes n_e - 1 with
+      the effective number n_e = sum(w)^2 / sum(w^2) of values;
+    - percentiles: the values in rising order get stretches as long as their weights, side by side;
+      a value's place is the middle of its stretch, the first value's is 0 % and the last one's
+      100 %, and between places one interpolates linearly;
+    - samples draw values together with their weights.
+
+    Equal weights give what no weights give, up to rounding; percentiles are then numpy's.
+
     Args:
         values: sizes in nm, positive, (n,).
+        weights: of the values, positive, (n,); None counts each once.
         bootstrap: number of samples; 0 gives no intervals.
         seed: of the samples; the same seed gives the same intervals.
         nano_nm: `share_below_nano` is the share of values below it.
@@ -46,20 +96,36 @@ def summarize(
         standard deviations and all intervals of a single value.
 
     Raises:
-        ValueError: for values that are not positive and finite.
+        ValueError: for values or weights that are not positive and finite, or not as many of both.
 
     Source: ISO 9276-2 and -5 for the quantities; Efron and Tibshirani, An Introduction to the
-    Bootstrap (1993), chapter 13, for the intervals.
+    Bootstrap (1993), chapter 13, for the intervals; Kish, Survey Sampling (1965), chapter 11, for
+    the effective number.
     """
     values = np.asarray(values, np.float64).ravel()
-    if not np.all((values > 0) & np.isfinite(values)):
-        bad = values[~((values > 0) & np.isfinite(values))][0]
-        raise ValueError(f"sizes must be positive and finite, got {bad}")
+    _expect_positive("sizes", values)
+    rank = np.arange(values.size)
+    if weights is not None:
+        weights = np.asarray(weights, np.float64).ravel()
+        _expect_positive("weights", weights)
+        if weights.size != values.size:
+            raise ValueError(f"{values.size} sizes need as many weights, got {weights.size}")
+        # Sorted once; samples are then sorted as whole numbers. Of equal sizes the lighter comes
+        # first, so that the order in which particles are given does not matter.
+        order = np.lexsort((weights, values))
+        values, weights, rank = values[order], weights[order], np.argsort(order)
+
+    def describe(drawn: np.ndarray) -> dict[str, np.ndarray]:
+        if weights is None:
+            return _statistics(values[drawn], nano_nm)
+        drawn = np.sort(rank[drawn], axis=-1)
+        return _weighted_statistics(values[drawn], weights[drawn], nano_nm)
+
     result: dict[str, Any] = {"n": int(values.size), "nano_nm": float(nano_nm)}
     # Statistics of a single value are those of it twice, but for its spread.
-    doubled = np.repeat(values, 2) if values.size < 2 else values
+    every = np.arange(values.size) if values.size > 1 else np.zeros(2, int)
     names = list(_statistics(np.ones(2), nano_nm))
-    found = _statistics(doubled, nano_nm) if values.size else {}
+    found = {name: x[0] for name, x in describe(every[None]).items()} if values.size else {}
     if values.size == 1:
         del found["sd"], found["geometric_sd"]
     intervals = {}
@@ -67,10 +133,7 @@ def summarize(
         rng = np.random.default_rng(seed)
         rows = max(1, _BLOCK // values.size)
         blocks = [
-            _statistics(
-                values[rng.integers(values.size, size=(min(rows, bootstrap - i), values.size))],
-                nano_nm,
-            )
+            describe(rng.integers(values.size, size=(min(rows, bootstrap - i), values.size)))
             for i in range(0, bootstrap, rows)
         ]
         for name in names:
@@ -80,3 +143,9 @@ def summarize(
         result[name] = float(found[name]) if name in found else None
         result[f"{name}_interval"] = intervals.get(name)
     return result
+
+
+def _expect_positive(name: str, numbers: np.ndarray) -> None:
+    bad = numbers[~((numbers > 0) & np.isfinite(numbers))]
+    if bad.size:
+        raise ValueError(f"{name} must be positive and finite, got {bad[0]}")

@@ -97,30 +97,39 @@ def project(body: Body) -> Projection:
     return Projection(inside, upper, lower, normal)
 
 
-def measure_silhouette(body: Body) -> dict[str, float]:
-    """Sizes of a body's silhouette in pixels, of its smooth outline: no pixel takes part.
+def silhouette(body: Body) -> np.ndarray:
+    """(v, 2) corners of a body's silhouette, row and column in pixels around the origin, in order.
 
     The shadow of a convex body is the convex hull of the shadows of its surface's points. Those in
     20 000 directions give lengths to a few thousandths of a pixel.
-
-    Returns:
-        area_px, diameter_px (of the circle of equal area), min_feret_px, max_feret_px.
     """
     directions = _spread_directions(20_000)
     surface = directions / _gauge(body.planes, body.exponent, directions)[:, None]
-    shadow = ConvexHull(surface[:, :2])
-    hull = surface[shadow.vertices, :2]
-    edges = np.roll(hull, -1, axis=0) - hull
-    across = np.stack([-edges[:, 1], edges[:, 0]], 1) / np.linalg.norm(edges, axis=1)[:, None]
+    return surface[ConvexHull(surface[:, :2]).vertices, :2]
+
+
+def measure_silhouette(body: Body) -> dict[str, float]:
+    """Sizes of a body's silhouette in pixels, of its smooth outline: no pixel takes part.
+
+    Returns:
+        area_px, diameter_px (of the circle of equal area), min_feret_px, max_feret_px,
+        perimeter_px.
+    """
+    hull = silhouette(body)
+    following = np.roll(hull, -1, axis=0)
+    edges = following - hull
+    lengths = np.linalg.norm(edges, axis=1)
+    across = np.stack([-edges[:, 1], edges[:, 0]], 1) / lengths[:, None]
     # The narrowest caliper lies flat on an edge of the hull.
     widths = np.ptp(hull @ across.T, axis=0)
     spans = np.linalg.norm(hull[:, None] - hull[None], axis=2)
-    area = float(shadow.volume)  # SciPy's name for what a plane hull encloses
+    area = float(np.abs(hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0]).sum() / 2)
     return {
         "area_px": area,
         "diameter_px": float(np.sqrt(4 * area / np.pi)),
         "min_feret_px": float(widths.min()),
         "max_feret_px": float(spans.max()),
+        "perimeter_px": float(lengths.sum()),
     }
 
 

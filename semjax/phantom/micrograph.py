@@ -24,8 +24,8 @@ class Phantom(NamedTuple):
     image: uint8 (h, w). labels: int32 (h, w), 0 film, 1..n the particle seen at each pixel.
     table: one row a particle: label; row, col (centre of the whole projection, px);
         whole_area_px, visible_area_px (pixels, inside the picture), visible_fraction;
-        touches_border; min_feret, max_feret and diameter (of the circle of equal area) of the whole
-        projection's smooth outline, each _px and _nm, and its area_nm2.
+        touches_border; min_feret, max_feret, diameter (of the circle of equal area) and perimeter
+        of the whole projection's smooth outline, each _px and _nm, and its area_nm2.
     """
 
     image: np.ndarray
@@ -283,7 +283,7 @@ def _tabulate(particles, seen, margin, image_px, pixel_size_nm) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-_SIZES = ("min_feret", "max_feret", "diameter")
+_SIZES = ("min_feret", "max_feret", "diameter", "perimeter")
 _COLUMNS = [
     "label",
     "row",

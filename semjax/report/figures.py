@@ -19,6 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
+from semjax.analysis import distribution
+
 # Bluish green and vermilion keep apart for all common kinds of colour blindness; the green is also
 # far lighter, so that the two can be told apart in a grey print.
 KEPT = (0, 210, 120)
@@ -188,7 +190,14 @@ def overlay(
     return picture
 
 
-def histogram(values_nm: np.ndarray, *, xlabel: str, title: str = "", unit: str = "nm") -> bytes:
+def histogram(
+    values_nm: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    xlabel: str,
+    title: str = "",
+    unit: str = "nm",
+) -> bytes:
     """Draws a size distribution with its log-normal fit.
 
     Bins begin at 0 and are a round number wide (1, 2, 2.5 or 5 times a power of ten), near the
@@ -197,6 +206,8 @@ def histogram(values_nm: np.ndarray, *, xlabel: str, title: str = "", unit: str 
 
     Args:
         values_nm: (n,) lengths in `unit`; values that are not finite and positive are left out.
+        weights: (n,) positive; a bar is then the sum of its values' weights. N stays the number
+            of values; mean, median, SD and curve are those of `distribution.summarize`.
         xlabel: the quantity, without unit.
         title: goes before the numbers.
         unit: nm, or px where no pixel size is known.
@@ -205,40 +216,38 @@ def histogram(values_nm: np.ndarray, *, xlabel: str, title: str = "", unit: str 
         A PNG file as bytes.
     """
     values = np.asarray(values_nm, float).ravel()
-    values = values[np.isfinite(values) & (values > 0)]
+    usable = np.isfinite(values) & (values > 0)
+    values = values[usable]
+    weights = None if weights is None else np.asarray(weights, float).ravel()[usable]
+    found = distribution.summarize(values, weights, bootstrap=0, seed=0)
     figure = Figure(figsize=(7.2, 4.0), dpi=140, layout="constrained")
     axes = figure.add_subplot()
     _calm(axes)
     axes.set_xlabel(f"{xlabel} ({unit})", color=_INK)
-    axes.set_ylabel("particles", color=_INK)
+    axes.set_ylabel("particles" if weights is None else "particles, weighted", color=_INK)
     numbers = f"N = {len(values):,}"
     edges = _round_edges(values) if len(values) else np.array([0.0, 1.0])
+    for name, key in (("mean", "mean"), ("median", "median"), ("SD", "sd")):
+        if found[key] is not None:
+            numbers += f"   {name} {format_number(found[key])} {unit}"
     if len(values):
-        axes.hist(values, bins=edges.tolist(), color=_BAR, edgecolor="white", linewidth=0.6)
-        numbers += "   " + "   ".join(
-            f"{name} {format_number(value)} {unit}"
-            for name, value in [("mean", values.mean()), ("median", np.median(values))]
-        )
+        axes.hist(values, edges.tolist(), weights=weights, color=_BAR, ec="white", lw=0.6)
         axes.set_xlim(0, edges[-1])
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         axes.text(0.5, 0.5, "no particles", ha="center", color=_QUIET, transform=axes.transAxes)
         axes.set(xticks=[], yticks=[])
-    if len(values) > 1:
-        numbers += f"   SD {format_number(values.std(ddof=1))} {unit}"
-        logs = np.log(values)
-        mu, sigma = logs.mean(), logs.std(ddof=1)
-        if sigma > 0:
-            x = np.linspace(edges[-1] / 500, edges[-1], 500)
-            density = np.exp(-((np.log(x) - mu) ** 2) / (2 * sigma**2))
-            density /= x * sigma * math.sqrt(2 * math.pi)
-            label = (
-                f"log-normal: geometric mean {format_number(math.exp(mu))} {unit}, "
-                f"geometric SD {math.exp(sigma):.2f}"
-            )
-            axes.plot(x, len(values) * edges[1] * density, color=_CURVE, lw=1.6, label=label)
-            axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="upper right")
-            axes.set_ylim(top=axes.get_ylim()[1] * 1.12)
+    if len(values) > 1 and found["geometric_sd"] > 1:
+        mu, sigma = math.log(found["geometric_mean"]), math.log(found["geometric_sd"])
+        x = np.linspace(edges[-1] / 500, edges[-1], 500)
+        density = np.exp(-((np.log(x) - mu) ** 2) / (2 * sigma**2))
+        density /= x * sigma * math.sqrt(2 * math.pi)
+        label = f"log-normal: geometric mean {format_number(math.exp(mu))} {unit}, "
+        label += f"geometric SD {math.exp(sigma):.2f}"
+        total = len(values) if weights is None else weights.sum()
+        axes.plot(x, total * edges[1] * density, color=_CURVE, lw=1.6, label=label)
+        axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="upper right")
+        axes.set_ylim(top=axes.get_ylim()[1] * 1.12)
     heading = f"{title}\n{numbers}" if title else numbers
     axes.set_title(heading, loc="left", fontsize=10, color=_INK)
     return _png(figure)

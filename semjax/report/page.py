@@ -74,6 +74,12 @@ COMPARED = {
     "trust.csv": ("Do numbers that need no truth follow the scores, image by image?", {}),
     "legacy.csv": ("The paper's scores", {}),
 }
+# Of `distribution.json`: what became of particles that the border cuts.
+BORDER = {
+    "drop": "Particles that touch an image's border are left out, large ones more often.",
+    "weights": "Particles that touch an image's border are left out, large ones more often; each "
+    "whole one counts with its Miles-Lantuéjoul weight, which makes up for that.",
+}
 N_OVERLAYS, N_IMAGES, N_NOTES = 4, 50, 50
 
 
@@ -196,7 +202,9 @@ def _numbers(distribution: Mapping) -> str:
         cards.append(f"<div><dt>{escape(name)}</dt><dd>{text}</dd></div>")
     if not cards:
         return ""
-    note = '\n<p class="quiet">Below a number: its 95 % interval.</p>' if is_sampled else ""
+    notes = ["Below a number: its 95 % interval."] if is_sampled else []
+    notes += [BORDER[way] for way in BORDER if way == distribution.get("border")]
+    note = f'\n<p class="quiet">{" ".join(notes)}</p>' if notes else ""
     return f'<h3>{MEASURES["min_feret"]}</h3>\n<dl class="numbers">{"".join(cards)}</dl>{note}'
 
 

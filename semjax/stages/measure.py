@@ -51,6 +51,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         table["kept"], table["reason"] = _keep(table, score, classifier.settings["threshold"])
         tables.append(table)
         kept = table["kept"].to_numpy()
+        sizes = table[kept][f"min_feret_{unit}"]
         # uint16 where the labels fit.
         small = labels.max(initial=0) < 2**16
         _write_tiff(
@@ -75,7 +76,9 @@ def run(config: ConfigDict, work: Work) -> dict:
                 "kept": int(kept.sum()),
                 "foreground_fraction": round(float((labels > 0).mean()), 5),
                 **_doubts(picture.image, labels),
-                f"mean_min_feret_{unit}": round(float(table[f"min_feret_{unit}"][kept].mean()), 3)
+                f"mean_min_feret_{unit}": round(
+                    float(np.average(sizes, weights=_weights(config, table[kept]))), 3
+                )
                 if kept.any()
                 else None,
             }
@@ -114,6 +117,11 @@ def _keep(table: pd.DataFrame, score: np.ndarray, threshold: float):
     return ~(low | border), reason
 
 
+def _weights(config: ConfigDict, kept: pd.DataFrame) -> np.ndarray | None:
+    """How often each measured particle counts; None for once."""
+    return kept["border_weight"].to_numpy() if config.measure.border == "weights" else None
+
+
 def _write_tiff(path: Path, pixels: np.ndarray) -> None:
     partial = path.with_name(path.name + ".part")
     tifffile.imwrite(partial, pixels, compression="zlib")
@@ -125,16 +133,17 @@ def _summarise(
 ) -> dict:
     c = config.measure
     kept = particles[particles["kept"]]
-    summary: dict = {"unit": unit}
+    weights = _weights(config, kept)
+    summary: dict = {"unit": unit, "border": c.border}
     for quantity, words in SUMMARISED.items():
         column = f"{quantity}_{unit}"
         values = kept[column].to_numpy()
         summary[quantity] = distribution.summarize(
-            values, bootstrap=c.bootstrap, seed=config.seed, nano_nm=c.nano_nm
+            values, weights, bootstrap=c.bootstrap, seed=config.seed, nano_nm=c.nano_nm
         )
         figures.write_png(
             work.measure / f"histogram_{quantity}.png",
-            figures.histogram(values, xlabel=words, unit=unit),
+            figures.histogram(values, weights, xlabel=words, unit=unit),
         )
         if unit == "px":  # the limit is in nm
             summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}

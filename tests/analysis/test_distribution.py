@@ -65,3 +65,63 @@ def test_result_is_strict_json(n):
 def test_sizes_must_be_positive_and_finite(bad):
     with pytest.raises(ValueError, match="positive and finite"):
         summarize(np.array([10.0, bad]), seed=0)
+
+
+def assert_same(found, expected, **tolerance):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == (None if value is None else pytest.approx(value, **tolerance)), name
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 137])
+@pytest.mark.parametrize("weight", [1.0, 0.3, 7.0])
+def test_equal_weights_are_no_weights(n, weight):
+    values = np.random.default_rng(n).lognormal(4.5, 0.4, n).round(1)
+    plain = summarize(values, seed=3, bootstrap=50)
+    assert_same(summarize(values, np.full(n, weight), seed=3, bootstrap=50), plain, rel=1e-10)
+
+
+def test_weighted_values_by_hand():
+    values, weights = np.array([200.0, 50.0, 100.0]), np.array([1.0, 1.0, 2.0])
+    found = summarize(values, weights, seed=0, bootstrap=0)
+    assert found["n"] == 3
+    assert found["mean"] == pytest.approx(450 / 4)
+    free = 4 - 6 / 4
+    squares = 87.5**2 + 62.5**2 + 2 * 12.5**2
+    assert found["sd"] == pytest.approx((squares / free) ** 0.5)
+    assert found["geometric_mean"] == pytest.approx(100)
+    assert found["geometric_sd"] == pytest.approx(np.exp((2 * np.log(2) ** 2 / free) ** 0.5))
+    assert found["share_below_nano"] == pytest.approx(1 / 4)
+    # Stretches 0 to 1, 1 to 3, 3 to 4 with middles 0.5, 2, 3.5: places 0 %, 50 % and 100 %.
+    assert found["median"] == pytest.approx(100)
+    assert found["d10"] == pytest.approx(60) and found["d90"] == pytest.approx(180)
+
+
+def test_weights_make_up_for_thinning():
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(np.log(120), 0.35, 20000)
+    seen = np.exp(-values / 200)
+    kept = rng.random(values.size) < seen
+    full = summarize(values, seed=0, bootstrap=0)
+    thinned = summarize(values[kept], seed=0, bootstrap=0)
+    found = summarize(values[kept], 1 / seen[kept], seed=0, bootstrap=100)
+    for name in NAMES:
+        low, high = found[f"{name}_interval"]
+        assert low <= found[name] <= high
+        assert found[name] == pytest.approx(full[name], rel=0.06), name
+        assert abs(found[name] - full[name]) < abs(thinned[name] - full[name]), name
+
+
+def test_order_and_scale_of_weights_do_not_matter():
+    rng = np.random.default_rng(1)
+    values, weights = rng.integers(20, 25, 60).astype(float), rng.uniform(1, 3, 60)
+    expected = summarize(values, weights, seed=0, bootstrap=0)
+    order = rng.permutation(60)
+    found = summarize(values[order], 10 * weights[order], seed=0, bootstrap=0)
+    assert_same(found, expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [1.0, -1.0], [np.nan, 1.0], [1.0], [1.0] * 3])
+def test_wrong_weights_are_refused(weights):
+    with pytest.raises(ValueError, match="weights"):
+        summarize(np.array([10.0, 20.0]), np.array(weights), seed=0)

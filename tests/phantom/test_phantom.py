@@ -36,6 +36,7 @@ def test_ball_has_its_analytic_sizes(radius):
     for name in ("diameter_px", "min_feret_px", "max_feret_px"):
         assert sizes[name] == pytest.approx(2 * radius, rel=1e-3)
     assert sizes["area_px"] == pytest.approx(np.pi * radius**2, rel=1e-3)
+    assert sizes["perimeter_px"] == pytest.approx(2 * np.pi * radius, rel=1e-3)
 
 
 def test_tilted_ellipsoid_has_its_analytic_sizes():

@@ -131,6 +131,16 @@ def test_histogram_is_the_same_for_the_same_values():
     assert first == second
 
 
+def test_histogram_weighs_its_values():
+    values = np.array([np.nan, 40.0, 50.0, 50.0, 90.0])
+    plain, once, more = (
+        figures.histogram(values, weights, xlabel="x")
+        for weights in (None, np.ones(5), np.array([1, 1.0, 1.5, 2.0, 4.0]))
+    )
+    assert size_of(more) == size_of(plain)
+    assert len({plain, once, more}) == 3  # `once` differs by its label alone
+
+
 @pytest.mark.parametrize("scale", [0.01, 1.0, 37.0, 1e4])
 def test_bins_are_round_start_at_zero_and_hold_all(scale):
     values = scale * np.random.default_rng(1).lognormal(0, 0.5, 1000)

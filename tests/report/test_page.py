@@ -203,6 +203,16 @@ def test_page_in_pixels_says_nothing_about_nanometres(tmp_path):
     assert "88.2 px" in text and "70.1" not in text and "below 80" not in text
 
 
+@pytest.mark.parametrize("border", ["drop", "weights", None])
+def test_page_says_what_became_of_the_border(tmp_path, border):
+    work = make_work(tmp_path / "w", stages=["measure"], side=32)
+    path = work / "7_measure" / "distribution.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"border": border}))
+    text = Document(page.write(work).read_text(encoding="utf-8")).text
+    assert ("touch an image's border" in text) == (border is not None)
+    assert ("Miles-Lantuéjoul" in text) == (border == "weights")
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_page_with_one_stage_alone(tmp_path, stage):
     document = Document(page.write(make_work(tmp_path / "w", stages=[stage], side=32)).read_text())

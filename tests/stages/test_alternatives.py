@@ -127,6 +127,25 @@ def test_a_segmenter_may_learn_from_given_masks(copy):
     assert predict.load(copy.segment / "model").settings["network_kwargs"]["outputs"] == 3
 
 
+def test_whole_particles_may_stand_for_those_that_the_border_cuts(copy):
+    before = pd.read_csv(copy.measure / "particles.csv")
+    summary = copy.run_alone("measure", measure__border="weights")
+    particles = pd.read_csv(copy.measure / "particles.csv")
+    pd.testing.assert_frame_equal(particles, before)  # weights are always there
+    kept = particles[particles["kept"]]
+    expected = np.average(kept["min_feret_nm"], weights=kept["border_weight"])
+    assert expected != kept["min_feret_nm"].mean()
+    distribution = workdir.read_json(copy.measure / "distribution.json")
+    assert distribution["border"] == "weights"
+    assert distribution["min_feret"]["n"] == len(kept)
+    assert distribution["min_feret"]["mean"] == pytest.approx(expected)
+    assert summary["mean min Feret (nm)"] == pytest.approx(expected)
+    name, first = next(iter(kept.groupby("image")))
+    rows = pd.read_csv(copy.measure / "images.csv").set_index("image")
+    expected = np.average(first["min_feret_nm"], weights=first["border_weight"])
+    assert rows.loc[name, "mean_min_feret_nm"] == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_workflow_in_pixels_without_truth(copy, tmp_path):
     """Images of one's own: a folder, no pixel size, no truth."""
     config = copy.settings()

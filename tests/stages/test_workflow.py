@@ -108,7 +108,8 @@ def test_measured_labels_and_particles_belong_together(finished):
     assert np.array_equal(particles["kept"], why == "")
     assert set(why[particles["border"]]) == {"touches the border"}
     distribution = workdir.read_json(finished.measure / "distribution.json")
-    assert distribution["unit"] == "nm"
+    assert np.array_equal(particles["border_weight"] == 0, particles["border"])
+    assert distribution["unit"] == "nm" and distribution["border"] == "drop"
     kept = particles[particles["kept"]]
     assert distribution["min_feret"]["n"] == len(kept)
     assert distribution["min_feret"]["mean"] == pytest.approx(kept["min_feret_nm"].mean())
