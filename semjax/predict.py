@@ -181,13 +181,13 @@ def weigh(
     model: Model, scores: np.ndarray, labels: np.ndarray, table: pd.DataFrame | None = None
 ) -> np.ndarray:
     """The network's mean scores (N,), weighed with the particles' shapes if the model says how."""
-    if model.settings.get("evidence") is None:
+    fitted = model.settings.get("evidence")
+    if fitted is None:
         return scores
-    if table is None:
-        table = regions.measure(labels)
-    at = table["label"].to_numpy() - 1
+    known = regions.measure(labels) if table is None else table
+    at = known["label"].to_numpy() - 1
     weighed = scores.copy()
-    weighed[at] = evidence.weigh(evidence.collect(table, scores[at]), model.settings["evidence"])
+    weighed[at] = evidence.weigh(evidence.collect(known, scores[at]), fitted)
     return weighed
 
 
