@@ -69,14 +69,14 @@ def get_config() -> ConfigDict:
     m.noise_octaves = 1
     m.noise_threshold = 0.6  # on the noise stretched to [0, 1]; particles lie above it
     m.size = "lognormal"  # factor on an outline's size: lognormal, normal, uniform, none
-    m.size_sigma = 0.25  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
-    m.size_range = (0.35, 1.7)  # bounds of the factor; for uniform, its range
+    m.size_sigma = 0.35  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
+    m.size_range = (0.25, 1.7)  # bounds of the factor; for uniform, its range
     m.rotation = "random"  # random, none, correlated (neighbours turn alike, by a noise field)
     m.grid = "none"  # none, hexagonal, cubic
     m.grid_spacing = 0.6  # in outline squares
     m.grid_jitter = 0.1  # in outline squares
     m.max_overlap = 0.6  # a particle is not placed with more of its area on others; 1 allows all
-    m.min_visible = 0.25  # a particle is not placed if it leaves less of another to be seen
+    m.min_visible = 0.1  # a particle is not placed if it leaves less of another to be seen
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
 
     c.translate = t = ConfigDict()
@@ -102,7 +102,7 @@ def get_config() -> ConfigDict:
     t.cycle_weight = 10.0
     t.identity_weight = 5.0
     t.label_smoothing = 0.0
-    t.mask_noise = 0.0  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
+    t.mask_noise = 0.1  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
     t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
     t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
     t.dtype = "float32"  # of activations: float32 or bfloat16

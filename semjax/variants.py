@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "translate.generator_blocks": 6,
         "translate.discriminator": "v100",
         "translate.discriminator_width": 32,
-        "translate.steps": 3500,
+        "translate.steps": 4500,
         "translate.batch_size": 2,
         "translate.identity_weight": 0.0,  # a third of the time
         "translate.upsample": "resize",  # no checkerboard, which a short training keeps
@@ -109,6 +109,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "translate.discriminator": "v100",
         "translate.discriminator_width": 64,
         "translate.discriminator_noise": 0.0,
+        "translate.mask_noise": 0.0,
         "translate.steps": 22750,  # 250 epochs of 91 tiles
         "translate.batch_size": 1,
         "translate.learning_rate": 2e-4,
@@ -198,6 +199,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "translate.discriminator": "v120",
         "translate.discriminator_width": 128,
         "translate.discriminator_noise": 0.0,
+        "translate.mask_noise": 0.0,
         "translate.steps": 10000,  # 50 epochs of 200 batches
         "translate.batch_size": 5,
         "translate.learning_rate": 2e-4,
