@@ -148,7 +148,7 @@ def get_config() -> ConfigDict:
     k.halve_every = 1000
     k.repeat = 0  # as in segment
     k.shape = True  # weigh the network's score with the particle's size and shape
-    k.threshold = 0.0  # particles of at least this score are kept; 0: best F1 on held-out ones
+    k.threshold = 0.0  # particles of at least this score are kept; 0: best F1, held out
     k.dtype = "float32"
     k.log_every = 50
     k.save_every = 500

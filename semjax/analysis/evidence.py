@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 SHAPE = ("solidity", "circularity", "aspect_ratio")
 LIMIT = 1e-3  # scores nearer 0 or 1 count as these
 RIDGE = 1e-3
-AS_GOOD = 0.01  # thresholds whose F1 lies so near the best are held to be equals
+AS_GOOD = 0.02  # thresholds whose F1 lies so near the best are held to be equals
 
 
 def collect(table: pd.DataFrame, score: np.ndarray) -> np.ndarray:
@@ -72,32 +72,35 @@ def weigh(evidence: np.ndarray, fitted: dict[str, Any]) -> np.ndarray:
     return expit(x @ np.array(fitted["weights"]) + fitted["bias"])
 
 
-def choose_threshold(probability: np.ndarray, good: np.ndarray) -> float:
-    """The threshold of the best F1 of the kept particles; where it is flat, the middle.
+def choose_threshold(probability: np.ndarray, good: np.ndarray, area: np.ndarray) -> float:
+    """The threshold of about the best F1 whose kept particles are as large as the good ones.
 
-    With calibrated probabilities this is half of the best F1 (Lipton, Elkan & Naryanaswamy, ECML
-    2014): a doubtful particle is worth keeping below 1/2, since one that is missed weighs as much
-    as one too many.
+    Near its maximum F1 is flat: there a lower threshold trades doubtful particles, mostly small,
+    against missed ones. Of thresholds that are about equal, the one is taken that favours no size:
+    the mean logarithm of the kept particles' areas is nearest to that of the good ones.
 
     Args:
         probability: (N,) in [0, 1].
         good: bool (N,).
+        area: (N,) in px, positive.
 
     Returns:
-        The threshold; 1/2 if all particles are alike.
+        The threshold, midway between two particles; 1/2 if all particles are alike.
     """
     good = np.asarray(good, bool)
     if good.all() or not good.any():
         return 0.5
     order = np.argsort(probability, kind="stable")
-    value, good = probability[order], good[order]
+    value, good, size = probability[order], good[order], np.log(area[order])
     # With the threshold below particle i, the i before it are dropped.
     right = good[::-1].cumsum()[::-1]
-    f1 = 2 * right / (np.arange(good.size, 0, -1) + good.sum())
+    n_kept = np.arange(good.size, 0, -1)
+    f1 = 2 * right / (n_kept + good.sum())
+    bias = np.abs(size[::-1].cumsum()[::-1] / n_kept - size[good].mean())
     cuts = np.flatnonzero(np.diff(value, prepend=-1.0) > 0)
     equals = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD]
-    low = value[equals[0] - 1] if equals[0] else 0.0
-    return float((low + value[equals[-1]]) / 2)
+    chosen = equals[bias[equals].argmin()]
+    return float((value[chosen - 1] + value[chosen]) / 2) if chosen else float(value[0] / 2)
 
 
 def _expand(evidence: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
