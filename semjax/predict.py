@@ -93,16 +93,13 @@ def run_image(
     return tiles.join(outputs, origins, image.shape[:2], overlap_px)
 
 
-def split_outputs(
-    outputs: np.ndarray, *, method: str, threshold: float = 0.5, interior_threshold: float = 0.5
-) -> np.ndarray:
+def split_outputs(outputs: np.ndarray, *, method: str, threshold: float = 0.5) -> np.ndarray:
     """Labels from a segmenter's outputs.
 
     Args:
         outputs: (h, w, 1) particle or (h, w, 3) particle, interior, distance; in [0, 1].
         method: "markers" (needs three outputs) or "watershed" (uses the first alone).
         threshold: a pixel belongs to a particle from this probability on.
-        interior_threshold: a pixel belongs to a marker from this probability on.
 
     Returns:
         int32 (h, w).
@@ -115,7 +112,6 @@ def split_outputs(
         outputs[..., 1],
         outputs[..., 2],
         threshold=threshold,
-        interior_threshold=interior_threshold,
     )
 
 
@@ -148,7 +144,6 @@ def split(model: Model, outputs: np.ndarray) -> np.ndarray:
         outputs,
         method=model.settings["split"],
         threshold=model.settings["threshold"],
-        interior_threshold=model.settings["interior_threshold"],
     )
 
 

@@ -92,7 +92,7 @@ def foreground(labels):
 
 
 def test_averaging_over_flips_makes_a_segmenter_blind_to_them():
-    model = make_model(split="watershed", threshold=0.5, interior_threshold=0.5)
+    model = make_model(split="watershed", threshold=0.5)
     image = ndimage.gaussian_filter(draw(32, 40), 2) * 5
     options = {"tile_px": (32, 40)}
 
@@ -134,8 +134,6 @@ def test_thresholds_reach_the_splitting(touching):
     split = lambda **options: predict.split_outputs(touching, method="markers", **options).max()
     assert split(threshold=0.79) == 2
     assert split(threshold=0.81) == 0
-    assert split(interior_threshold=0.59) == 2
-    assert split(interior_threshold=0.61) == 1  # no markers: the piece is one particle
     watershed = lambda t: predict.split_outputs(touching, method="watershed", threshold=t).max()
     assert (watershed(0.79), watershed(0.81)) == (2, 0)
 

@@ -11,6 +11,8 @@ from skimage.measure import label
 from skimage.segmentation import watershed as flood
 
 INTERIOR_SHARE = 0.35
+# Steps of the water that finds the markers, on the mean of interior and distance.
+LEVELS = tuple(np.arange(0.1, 0.96, 0.05).round(2).tolist())
 
 
 def _grow(markers: np.ndarray, height: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -72,30 +74,60 @@ def markers(
     distance: np.ndarray,
     *,
     threshold: float = 0.5,
-    interior_threshold: float = 0.5,
-    min_marker_px: int = 9,
+    min_marker_px: int = 20,
 ) -> np.ndarray:
     """Splits a network's prediction of `targets` into particles.
 
-    The 4-connected components of the interior are the markers; smaller ones than `min_marker_px`
-    are noise. From the markers, the foreground is flooded downhill on distance plus probability of
-    foreground. A piece of the foreground without a marker is one particle.
+    The mean of interior and distance is a landscape with a hill a particle. It is flooded from
+    `LEVELS[0]` upwards: where rising water parts an island into two or more of at least
+    `min_marker_px`, these are markers in its place. So a neck parts two particles however sure or
+    unsure the network is of either; one threshold would join the sure ones or lose the unsure. From
+    the markers, the foreground is flooded downhill on distance plus probability of foreground. A
+    piece of the foreground without a marker is one particle.
 
     Args:
         particle: probability of foreground, (h, w).
         interior: probability of interior, (h, w).
         distance: relative distance to the particle's border, (h, w), in [0, 1].
         threshold: of `particle`; the foreground lies at or above it.
-        interior_threshold: of `interior`.
-        min_marker_px: fewest pixels of a marker.
+        min_marker_px: fewest pixels of a marker; smaller islands are noise.
 
     Returns:
         Labels, int32 (h, w); non-zero exactly in the foreground.
     """
     mask = particle >= threshold
-    seeds = ndimage.label((interior >= interior_threshold) & mask)[0]
-    large = np.bincount(seeds.ravel()) >= min_marker_px
-    return _grow(np.where(large[seeds], seeds, 0), distance + particle, mask)
+    height = (interior + distance) / 2
+    return _grow(_islands(height, mask, min_marker_px), distance + particle, mask)
+
+
+def _islands(height: np.ndarray, mask: np.ndarray, least_px: int) -> np.ndarray:
+    """The last islands of rising water, int32 (h, w): each as large as when it was parted."""
+    found, n_found = _label_large(mask & (height >= LEVELS[0]), least_px)
+    for level in LEVELS[1:]:
+        parts, n_parts = _label_large(mask & (height >= level), least_px)
+        if not n_parts:
+            break
+        parent = np.zeros(n_parts + 1, np.int64)
+        shown = parts > 0
+        parent[parts[shown]] = found[shown]
+        parted = np.bincount(parent[1:], minlength=n_found + 1) >= 2
+        if not parted.any():
+            continue
+        stays, new = ~parted, parted[parent]
+        stays[0] = False
+        number = np.where(stays, np.cumsum(stays), 0)
+        number_new = np.where(new, stays.sum() + np.cumsum(new), 0)
+        found = np.where(parted[found], number_new[parts], number[found]).astype(np.int32)
+        n_found = int(stays.sum() + new.sum())
+    return found
+
+
+def _label_large(mask: np.ndarray, least_px: int) -> tuple[np.ndarray, int]:
+    """4-connected components of at least `least_px` px, numbered without gaps, and how many."""
+    pieces = ndimage.label(mask)[0]
+    large = np.bincount(pieces.ravel()) >= least_px
+    large[0] = False
+    return np.where(large, np.cumsum(large), 0).astype(np.int32)[pieces], int(large.sum())
 
 
 def targets(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,5 @@
 """Stage 5: learn to segment, from the synthetic pairs or from given masks."""
 
-import itertools
-
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -18,7 +16,6 @@ from semjax.workdir import Work, write_json
 
 N_SHOWN = 8
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-INTERIOR_THRESHOLDS = (0.3, 0.5, 0.7)
 MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
 MAX_REAL = 8  # real images looked at for the same choice
 AS_GOOD = 0.02  # thresholds whose held-out PQ lies so near the best are held to be equals
@@ -105,15 +102,15 @@ def run(config: ConfigDict, work: Work) -> dict:
     held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
     tried = _try_thresholds(config, model, held_out_pairs, tile_px)
     best = _choose(tried, _agreement(config, model, real))
-    chosen = {name: best[name] for name in ("threshold", "interior_threshold")}
-    write_json(work.segment / "threshold.json", {**chosen, "tried": tried})
+    threshold = best["threshold"]
+    write_json(work.segment / "threshold.json", {"threshold": threshold, "tried": tried})
     checkpoints.save_model(
         work.segment / "model",
         variables=model.variables,
         network=c.network,
         network_kwargs=kwargs,
         split=config.measure.split,
-        **chosen,
+        threshold=threshold,
     )
     return {"pairs": len(pictures), **{f"held-out {name}": best[name] for name in best}}
 
@@ -185,21 +182,13 @@ def _try_thresholds(
     least = config.measure.min_area_px
     outputs = [predict.run_image(model, image, tile_px=tile_px) for image, _ in pairs]
     truths = [scores.drop_specks(truth, least) for _, truth in pairs]
-    uses_interior = config.measure.split == "markers"
     rows = []
-    for threshold, interior in itertools.product(
-        THRESHOLDS, INTERIOR_THRESHOLDS if uses_interior else (0.5,)
-    ):
+    for threshold in THRESHOLDS:
         found = []
         for output, truth in zip(outputs, truths, strict=True):
-            labels = predict.split_outputs(
-                output,
-                method=config.measure.split,
-                threshold=threshold,
-                interior_threshold=interior,
-            )
+            labels = predict.split_outputs(output, method=config.measure.split, threshold=threshold)
             found.append(scores.score(scores.drop_specks(labels, least), truth))
         together = scores.pooled(found)
         shown = {name: together[name] for name in ("image_iou", "f1_50", "f1_75", "pq")}
-        rows.append({"threshold": threshold, "interior_threshold": interior, **shown})
+        rows.append({"threshold": threshold, **shown})
     return rows

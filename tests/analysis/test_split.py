@@ -88,6 +88,38 @@ def test_markers_drop_tiny_markers():
     assert split.markers(particle, interior, interior, min_marker_px=1).max() == 2
 
 
+def test_markers_part_a_sure_particle_from_an_unsure_one():
+    """No single threshold does: the neck lies higher than the unsure one's top."""
+    labels = paint_discs((40, 80), [(20, 18, 12), (20, 38, 12), (20, 61, 12)])
+    particle, interior, distance = split.targets(labels)
+    sure = np.array([0, 1.0, 0.9, 0.3])[labels]
+    neck = ndimage.gaussian_filter(0.5 * ((labels == 1) | (labels == 2)), 2)
+    interior, distance = np.maximum(interior * sure, neck), distance * sure
+    found = split.markers(particle, interior, distance)
+    assert found.max() == 3 and scores.score(found, labels)["f1_75"] == 1
+    assert ((interior + distance) / 2)[labels == 3].max() < ((interior + distance) / 2)[20, 28]
+
+
+def test_markers_are_parted_again_and_again():
+    labels = paint_discs((30, 100), [(15, 14 + 18 * i, 10) for i in range(5)])
+    particle, interior, distance = split.targets(labels)
+    columns = np.arange(100)
+    # Necks of rising height: each is cut at another level.
+    neck = np.interp(columns, [14 + 18 * i for i in range(5)], [0.05, 0.2, 0.4, 0.6, 0.7])
+    bridge = np.where(np.abs(np.arange(30) - 15)[:, None] < 5, neck, 0) * (labels > 0)
+    found = split.markers(particle, np.maximum(interior, bridge), np.maximum(distance, bridge))
+    assert_partition(found, labels > 0)
+    assert found.max() == 5
+
+
+def test_small_bumps_make_no_markers():
+    labels = paint_discs((60, 60), [(30, 30, 22)])
+    particle, interior, distance = split.targets(labels)
+    rng = np.random.default_rng(0)
+    rough = np.clip(distance - 0.15 * (rng.random(distance.shape) < 0.2), 0, 1)
+    assert split.markers(particle, interior, rough).max() == 1
+
+
 def test_markers_of_empty_prediction():
     nothing = np.zeros((8, 8), np.float32)
     assert not split.markers(nothing, nothing, nothing).any()
