@@ -12,7 +12,7 @@ from skimage.segmentation import watershed as flood
 
 INTERIOR_SHARE = 0.35
 # Steps of the water that finds the markers, on the mean of interior and distance.
-LEVELS = tuple(np.arange(0.1, 0.96, 0.05).round(2).tolist())
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def _grow(markers: np.ndarray, height: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def markers(
     distance: np.ndarray,
     *,
     threshold: float = 0.5,
-    min_marker_px: int = 20,
+    min_marker_px: int = 30,
 ) -> np.ndarray:
     """Splits a network's prediction of `targets` into particles.
 
