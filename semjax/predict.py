@@ -1,6 +1,7 @@
 """Trained networks applied to images of any size."""
 
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from semjax.analysis import split as splitting
 from semjax.data import tiles
 
 OVERLAP_PX = 64
-BATCH = 4
+BATCH = 4  # tiles a call at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
 
 
@@ -89,7 +90,9 @@ def run_image(
         image = image[..., None]
     overlap_px = min(overlap_px, min(tile_px) // 2)
     pieces, origins = tiles.cut(image, tile_px, overlap_px)
-    outputs = run_batches(model, pieces, batch_size=BATCH, sigmoid=sigmoid)
+    # Calls of one size that leave few tiles empty: 9 tiles take 3 x 3, not 3 x 4.
+    batch_size = ceil(len(pieces) / ceil(len(pieces) / BATCH))
+    outputs = run_batches(model, pieces, batch_size=batch_size, sigmoid=sigmoid)
     return tiles.join(outputs, origins, image.shape[:2], overlap_px)
 
 

@@ -64,6 +64,16 @@ def test_an_image_in_tiles_equals_the_image_as_a_whole(shape):
         assert np.abs(seams - expected).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    "shape, sizes", [((56, 56), [3, 3, 3]), ((24, 88), [3, 3]), ((24, 40), [2]), ((9, 9), [1])]
+)
+def test_no_more_tiles_are_computed_than_needed(monkeypatch, shape, sizes):
+    model, image, run, called = make_model(), draw(*shape), predict._run, []
+    monkeypatch.setattr(predict, "_run", lambda *args: called.append(len(args[2])) or run(*args))
+    predict.run_image(model, image, tile_px=(24, 24), sigmoid=False, overlap_px=8)
+    assert called == sizes  # 9, 5, 2 and 1 tiles
+
+
 def test_the_usual_overlap_is_at_most_half_a_tile():
     model, image = make_model(), draw(40, 40)
     expected = model.network.apply(model.variables, image[None, ..., None])[0]

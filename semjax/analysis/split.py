@@ -10,6 +10,8 @@ from skimage.feature import peak_local_max
 from skimage.measure import label
 from skimage.segmentation import watershed as flood
 
+from semjax.analysis.distance import to_background
+
 INTERIOR_SHARE = 0.35
 # Steps of the water that finds the markers, on the mean of interior and distance.
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -48,8 +50,8 @@ def watershed(mask: np.ndarray, *, min_distance_px: int, sigma: float = 1.0) -> 
     mask = np.asarray(mask, bool)
     if mask.all() or not mask.any():
         return mask.astype(np.int32)  # no background, no distances
-    distance = ndimage.distance_transform_edt(mask)
-    distance = ndimage.gaussian_filter(distance.astype(np.float32), sigma)
+    distance = to_background(mask).astype(np.float32)
+    distance = ndimage.gaussian_filter(distance, sigma)
     peaks = peak_local_max(distance, min_distance=min_distance_px, exclude_border=False)
     markers = np.zeros(mask.shape, np.int32)
     markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)

@@ -5,11 +5,14 @@ cannot follow, the prediction has split or merged something. Source: Jain et al.
 by optimization with topological constraints, CVPR 2010.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 _AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-_BITS = 1 << np.arange(8)
+_CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = np.ones((3, 3), bool)
 _WINDOW_PX = 20
 
@@ -35,49 +38,80 @@ def _simple_points() -> np.ndarray:
 
 
 _SIMPLE = _simple_points()
+# What is known of a pixel while a truth is bent. Bits 0 to 7: its neighbours, as it sees them when
+# it is visited next; then whether it was flipped in this pass, and whether it is one that differs.
+_FLIPPED, _DIFFERS = 1 << 8, 1 << 9
+# A pixel's own bit in the state of each of its neighbours, and in its own.
+_TELLS = np.array([*(1 << np.arange(8))[::-1], _FLIPPED], np.uint16)
+# Pixels that differ are in order if they were flipped just when they could be.
+_WRONG = np.concatenate([np.zeros(2 * _SIMPLE.size, bool), _SIMPLE, ~_SIMPLE])
 
 
-def warp(truth: np.ndarray, probability: np.ndarray, *, threshold: float) -> np.ndarray:
-    """The truth bent towards `probability > threshold` by flips of simple points, bool (h, w).
+def warp(truth: np.ndarray, probability: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """The truth bent towards `probability > threshold` by flips of simple points.
 
-    Pixels that differ are visited by falling |probability - threshold|, again and again until their
-    number stays the same. A flip depends on the eight neighbours alone, so all pixels that come
-    before each of their unvisited neighbours are visited at once, and the result is that of one
-    after the other.
+    Pixels that differ are visited by falling |probability - threshold|, ties by rows, again and
+    again until a pass flips none. All visits of a pass, at all thresholds, are worked out at once:
+    pixels whose flip contradicts what they see are corrected until there are none. A pixel sees the
+    flips of earlier neighbours alone, so there is one outcome without a contradiction, that of
+    visits one after the other.
+
+    Args:
+        truth: bool (h, w).
+        probability: (h, w), in [0, 1].
+        thresholds: n of them.
+
+    Returns:
+        bool (n, h, w).
     """
-    target = np.pad(probability > threshold, 1)
-    warped = np.pad(np.asarray(truth, bool), 1)
-    width = target.shape[1]
-    around = np.array([row * width + col for row, col in _AROUND])
-    clear = np.pad(np.abs(probability - np.float32(threshold)), 1).ravel()
-    flat, goal = warped.ravel(), target.ravel()
-    # Pieces of the difference do not touch: one that a pass has left as it was is done with.
-    pieces, n_pieces = ndimage.label(warped != target, _SQUARE)
-    pieces = pieces.ravel()
-    place = np.full(flat.size, -1)  # in the order of visits; -1 for pixels that are not visited
-    todo = np.flatnonzero(pieces)
-    todo = todo[np.argsort(-clear[todo], kind="stable")]
+    truth = np.pad(np.asarray(truth, bool), 1)
+    around = np.array([row * truth.shape[1] + col for row, col in (*_AROUND, (0, 0))])
+    seen = np.zeros(truth.size, np.uint16)
+    for bit, step in enumerate(around[:8]):
+        seen |= np.roll(truth.ravel(), -step) * np.uint16(1 << bit)
+    state = np.tile(seen, len(thresholds))
+    tells = np.zeros_like(state)  # bits for the neighbours that are visited later, and the pixel
+    for i, threshold in enumerate(thresholds):
+        clear = np.pad(np.abs(probability - np.float32(threshold)), 1).ravel()
+        at = np.flatnonzero(np.pad(probability > threshold, 1) != truth)
+        here = at + i * truth.size
+        state[here] |= _DIFFERS
+        tells[here] = _FLIPPED
+        for step, bit in zip(around[:8], _TELLS, strict=False):
+            beside = clear[at + step]
+            later = beside <= clear[at] if step > 0 else beside < clear[at]
+            tells[here] |= bit * later
+    todo = np.flatnonzero(_WRONG[state])
     while todo.size:
-        place[todo] = np.arange(todo.size)
-        beside = place[todo[:, None] + around]  # places of the neighbours
-        place[todo] = -1
-        later = beside > np.arange(todo.size)[:, None]
-        waits = ((beside >= 0) & ~later).sum(axis=1)  # for so many neighbours
-        changed = np.zeros(n_pieces + 1, bool)
-        now = np.flatnonzero(waits == 0)
-        while now.size:
-            pixels = todo[now]
-            flips = pixels[_SIMPLE[flat[pixels[:, None] + around] @ _BITS]]
-            flat[flips] = ~flat[flips]
-            changed[pieces[flips]] = True
-            freed, times = np.unique(beside[now][later[now]], return_counts=True)
-            waits[freed] -= times
-            now = freed[waits[freed] == 0]
-        todo = todo[changed[pieces[todo]] & (flat[todo] != goal[todo])]
-    return flat.reshape(target.shape)[1:-1, 1:-1]
+        visited = []
+        while todo.size:
+            visited.append(todo)
+            beside = todo[:, None] + around
+            np.bitwise_xor.at(state, beside, tells[todo][:, None] & _TELLS)
+            todo = distinct(beside[_WRONG[state[beside]]])
+        flips = distinct(np.concatenate(visited))
+        flips = flips[state[flips] & _FLIPPED > 0]
+        state[flips] ^= _FLIPPED | _DIFFERS
+        # Earlier neighbours see the flips in the next pass.
+        beside = flips[:, None] + around
+        np.bitwise_xor.at(state, beside, ~tells[flips][:, None] & _TELLS)
+        todo = distinct(beside[_WRONG[state[beside]]])
+    differs = (state & _DIFFERS > 0).reshape(-1, *truth.shape)[:, 1:-1, 1:-1]
+    return differs ^ [probability > threshold for threshold in thresholds]
 
 
-def warping_error(probability: np.ndarray, truth: np.ndarray, *, threshold: float) -> float:
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """Sorted numbers (n,) without repeats, faster than `np.unique`; sorts the array given."""
+    numbers.sort()
+    new = np.empty(numbers.size, bool)
+    new[:1] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    return numbers[new]
+
+
+def warping_errors(
+    probability: np.ndarray, truth: np.ndarray, thresholds: Sequence[float]
+) -> list[float]:
     """Share of the image's pixels where the prediction splits or merges true particles.
 
     Pixels that still differ after `warp` count as a merge where the bent truth is background beside
@@ -88,7 +122,10 @@ def warping_error(probability: np.ndarray, truth: np.ndarray, *, threshold: floa
     Args:
         probability: of foreground, (h, w), in [0, 1].
         truth: (h, w), non-zero in particles.
-        threshold: a pixel is foreground above it.
+        thresholds: a pixel is foreground above it.
+
+    Returns:
+        One number a threshold.
 
     Raises:
         ValueError: if the shapes differ.
@@ -97,20 +134,35 @@ def warping_error(probability: np.ndarray, truth: np.ndarray, *, threshold: floa
         raise ValueError(
             f"probability and truth must have one shape, got {probability.shape} and {truth.shape}"
         )
-    bent = warp(truth > 0, probability, threshold=threshold)
+    bent = warp(truth > 0, probability, thresholds)
+    return [
+        float(_count_errors(mask, probability > threshold) / truth.size)
+        for mask, threshold in zip(bent, thresholds, strict=True)
+    ]
+
+
+def _count_errors(bent: np.ndarray, target: np.ndarray) -> int:
     labels = ndimage.label(np.pad(bent, 1))[0]
-    rows, cols = np.nonzero(bent != (probability > threshold))
+    rows, cols = np.nonzero(bent != target)
     near = np.stack([labels[rows + 1 + i, cols + 1 + j] for i, j in (*_AROUND, (0, 0))], axis=1)
-    near.sort(axis=1)
-    new = np.diff(near, axis=1, prepend=0) > 0
-    n_objects = new.sum(axis=1)
-    errors = np.count_nonzero(n_objects >= 2)
-    unsure = (n_objects == 1) & (near[:, 0] == 0) & bent[rows, cols]
-    for row, col in zip(rows[unsure], cols[unsure], strict=True):
-        top, left = max(row - _WINDOW_PX, 0), max(col - _WINDOW_PX, 0)
-        part = bent[top : row + _WINDOW_PX + 1, left : col + _WINDOW_PX + 1].copy()
-        part[row - top, col - left] = False
-        pieces = np.pad(ndimage.label(part)[0], 1)
-        r, c = row - top + 1, col - left + 1
-        errors += np.unique(pieces[r - 1 : r + 2, c - 1 : c + 2]).size > 2
-    return float(errors / truth.size)
+    n_objects = _count_labels(near)
+    unsure = (n_objects == 1) & (near == 0).any(axis=1) & bent[rows, cols]
+    parted = _would_part(bent, rows[unsure], cols[unsure])
+    return np.count_nonzero(n_objects >= 2) + np.count_nonzero(parted)
+
+
+def _count_labels(labels: np.ndarray) -> np.ndarray:
+    """Numbers of different labels in the rows of an array (n, m), background apart: (n,)."""
+    labels = np.sort(labels, axis=1)
+    return (np.diff(labels, axis=1, prepend=0) > 0).sum(axis=1)
+
+
+def _would_part(mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Whether a pixel's neighbours lie in several pieces of its window without it, bool (n,)."""
+    middle, size = _WINDOW_PX, 2 * _WINDOW_PX + 1
+    windows = sliding_window_view(np.pad(mask, _WINDOW_PX), (size, size))[rows, cols]
+    windows[:, middle, middle] = False
+    within = np.zeros((3, 3, 3), bool)
+    within[1] = _CROSS  # windows lie side by side and do not touch
+    pieces = ndimage.label(windows, within)[0][:, middle - 1 : middle + 2, middle - 1 : middle + 2]
+    return _count_labels(pieces.reshape(-1, 9)) > 1

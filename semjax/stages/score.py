@@ -108,13 +108,13 @@ def _score_legacy(
     folders = {OURS: work.measure / "probability", GAN: work.translate / "gan_masks"}
     found = {name: [] for name in methods}
     for picture in pictures:
+        mask = split.draw_lines(truths[picture.name].every)
         for name in methods:
             if name == CLASSICAL:
                 probability = classical.classical(picture.image)[1].astype(np.float32)
             else:
                 stored = tifffile.imread(folders[name] / f"{picture.name}.tif")
                 probability = stored.astype(np.float32) / 255
-            mask = split.draw_lines(truths[picture.name].every)
             found[name].append(legacy.score(probability, mask))
     table = _pool(found, pictures, inputs.tested(config), legacy.best)
     _write_rows(work.score / "legacy.csv", [{"method": n, **row} for n, row in table.items()])

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.feature import peak_local_max
 from skimage.metrics import adapted_rand_error, variation_of_information
+from skimage.segmentation import watershed
 
-from semjax.analysis import legacy, warping
+from semjax.analysis import legacy
 
 
 def blobs(seed, size=96, share=0.35):
@@ -97,6 +99,19 @@ def test_lines_part_touching_discs_and_markers_near_the_border_are_lost():
         np.testing.assert_array_equal(legacy.cut_lines(constant), constant)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_pieces_flooded_apart_are_those_of_one_flood(seed):
+    mask = blobs(seed, size=160, share=0.5)
+    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.0)
+    markers = np.zeros(mask.shape, int)
+    peaks = peak_local_max(distance, min_distance=9, exclude_border=True)
+    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    basins = watershed(-distance, markers, connectivity=1, mask=mask, watershed_line=True)
+    filled = ndimage.binary_fill_holes(basins > 0, np.ones((3, 3)))
+    assert (mask & (basins == 0)).any() and len(peaks) > 5
+    np.testing.assert_array_equal(legacy.cut_lines(mask), loop_over_diagonals(filled))
+
+
 def test_holes_are_filled_by_the_watershed():
     disc_with_hole = disc((32, 32), 20)
     disc_with_hole[32, 48] = False
@@ -143,78 +158,49 @@ def test_particle_in_a_ring_is_inside_it():
 def test_growing_leaves_lines_of_one_pixel(gap):
     mask = np.zeros((11, 12 + gap), bool)
     mask[3:8, 3:6] = mask[3:8, 6 + gap : 9 + gap] = True
-    grown = legacy.grow(mask)
+    grown = legacy.grow(ndimage.label(mask)[0])
     for row in grown:
         (line,) = np.flatnonzero(row == 0)
         assert line == 6 + gap // 2
     assert set(np.unique(grown)) == {0, 1, 2} and (grown[:, 0] == 1).all()
-    assert (legacy.grow(disc((20, 30), 5)) == 1).all()
-    assert not legacy.grow(np.zeros((5, 5), bool)).any()
+    assert (legacy.grow(disc((20, 30), 5).astype(int)) == 1).all()
+    assert not legacy.grow(np.zeros((5, 5), int)).any()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_growing_keeps_particles_and_separates_them(seed):
-    mask = blobs(seed)
-    labels, grown = ndimage.label(mask)[0], legacy.grow(mask)
-    np.testing.assert_array_equal(grown[mask], labels[mask])
+    labels = ndimage.label(blobs(seed))[0]
+    grown = legacy.grow(labels)
+    np.testing.assert_array_equal(grown[labels > 0], labels[labels > 0])
     for a, b in ((grown[1:], grown[:-1]), (grown[:, 1:], grown[:, :-1])):
         touch = (a != b) & (a > 0) & (b > 0)
         assert not touch.any()
 
 
-def warp_in_turn(truth, probability, threshold):
-    warped, target = np.pad(truth, 1), np.pad(probability > threshold, 1)
-    clear = np.pad(np.abs(probability - np.float32(threshold)), 1)
-    left = -1
-    while True:
-        rows, cols = np.nonzero(warped != target)
-        if len(rows) in (0, left):
-            return warped[1:-1, 1:-1]
-        left = len(rows)
-        for i in np.argsort(-clear[rows, cols], kind="stable"):
-            r, c = rows[i], cols[i]
-            code = sum(
-                int(warped[r + i, c + j]) << bit for bit, (i, j) in enumerate(warping._AROUND)
-            )
-            if warping._SIMPLE[code]:
-                warped[r, c] = not warped[r, c]
+def grow_in_turn(labels):
+    """All pixels of a distance at once, then one after the other where they touch others."""
+    far = ndimage.distance_transform_cdt(labels == 0, metric="taxicab")
+    far, labels = np.pad(far, 1, constant_values=-1), np.pad(labels, 1)
+    for level in range(1, far.max() + 1):
+        at = np.argwhere(far == level)
+        for r, c in at:
+            beside = [(r - 1, c), (r, c - 1), (r, c + 1), (r + 1, c)]
+            near = {int(labels[p]) for p in beside if far[p] == level - 1} - {0}
+            labels[r, c] = near.pop() if len(near) == 1 else 0
+        for r, c in at:
+            before = {int(labels[p]) for p in ((r - 1, c), (r, c - 1)) if far[p] == level} - {0}
+            if before - {int(labels[r, c])}:
+                labels[r, c] = 0
+    return labels[1:-1, 1:-1]
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("threshold", [0.3, 0.6])
-def test_warping_in_parallel_is_warping_in_turn(seed, threshold):
-    truth = blobs(seed, size=48)
-    found = probability(seed, truth)
-    expected = warp_in_turn(truth, found, threshold)
-    np.testing.assert_array_equal(warping.warp(truth, found, threshold=threshold), expected)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_warping_keeps_the_topology(seed):
-    truth = blobs(seed)
-    bent = warping.warp(truth, probability(seed, truth), threshold=0.5)
-    assert ndimage.label(bent)[1] == ndimage.label(truth)[1]
-    square = np.ones((3, 3))
-    assert ndimage.label(~np.pad(bent, 1), square)[1] == ndimage.label(~np.pad(truth, 1), square)[1]
-
-
-def test_warping_error_forgives_shifts_and_counts_splits_and_merges():
-    def error(found, truth):
-        return warping.warping_error(found.astype(np.float32), truth, threshold=0.5) * truth.size
-
-    one, two = disc((32, 32), 14), disc((32, 14), 10) | disc((32, 46), 10)
-    assert error(one, one) == 0
-    assert error(disc((34, 30), 15), one) == 0  # moved and grown
-    split = one.copy()
-    split[32] = False
-    assert error(split, one) == 1  # all but one pixel of the cut can be opened
-    merged = two.copy()
-    merged[32, 14:46] = True
-    assert error(merged, two) == 1
-    hole = one.copy()
-    hole[32, 32] = False
-    assert error(hole, one) == 0
-    assert error(np.zeros_like(one), one) == 0  # as the paper's: nothing is no error
+@pytest.mark.parametrize("seed", range(6))
+def test_growing_by_corrections_is_growing_in_turn(seed):
+    rng = np.random.default_rng(seed)
+    few, many = rng.random((2, 40, 50)) < np.array([0.01, 0.15])[:, None, None]
+    for mask in (few, many, blobs(seed, size=50, share=0.2)):
+        labels = ndimage.label(mask)[0]
+        np.testing.assert_array_equal(legacy.grow(labels), grow_in_turn(labels))
 
 
 def test_perfect_and_empty_predictions():
