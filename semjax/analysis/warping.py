@@ -148,7 +148,7 @@ def _count_errors(bent: np.ndarray, target: np.ndarray) -> int:
     n_objects = _count_labels(near)
     unsure = (n_objects == 1) & (near == 0).any(axis=1) & bent[rows, cols]
     parted = _would_part(bent, rows[unsure], cols[unsure])
-    return np.count_nonzero(n_objects >= 2) + np.count_nonzero(parted)
+    return int(np.count_nonzero(n_objects >= 2) + np.count_nonzero(parted))
 
 
 def _count_labels(labels: np.ndarray) -> np.ndarray:
