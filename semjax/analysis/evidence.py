@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 SHAPE = ("solidity", "circularity", "aspect_ratio")
 LIMIT = 1e-3  # scores nearer 0 or 1 count as these
 RIDGE = 1e-3
-AS_GOOD = 0.02  # thresholds whose F1 lies so near the best are held to be equals
+AS_GOOD = 0.01  # thresholds whose F1 lies so near the best are held to be equals
 
 
 def collect(table: pd.DataFrame, score: np.ndarray) -> np.ndarray:
@@ -72,17 +72,16 @@ def weigh(evidence: np.ndarray, fitted: dict[str, Any]) -> np.ndarray:
     return expit(x @ np.array(fitted["weights"]) + fitted["bias"])
 
 
-def choose_threshold(probability: np.ndarray, good: np.ndarray, area: np.ndarray) -> float:
-    """The threshold of about the best F1 whose kept particles are as large as the good ones.
+def choose_threshold(probability: np.ndarray, good: np.ndarray) -> float:
+    """The lowest threshold whose F1 of the kept particles is about the best.
 
-    Near its maximum F1 is flat: there a lower threshold trades doubtful particles, mostly small,
-    against missed ones. Of thresholds that are about equal, the one is taken that favours no size:
-    the mean logarithm of the kept particles' areas is nearest to that of the good ones.
+    Near its maximum F1 is flat. The lower end is right where the particles are less familiar than
+    those of training: scores of good ones fall there, those of small ones first, and a threshold
+    from the middle would favour large particles.
 
     Args:
         probability: (N,) in [0, 1].
         good: bool (N,).
-        area: (N,) in px, positive.
 
     Returns:
         The threshold, midway between two particles; 1/2 if all particles are alike.
@@ -91,16 +90,13 @@ def choose_threshold(probability: np.ndarray, good: np.ndarray, area: np.ndarray
     if good.all() or not good.any():
         return 0.5
     order = np.argsort(probability, kind="stable")
-    value, good, size = probability[order], good[order], np.log(area[order])
+    value, good = probability[order], good[order]
     # With the threshold below particle i, the i before it are dropped.
     right = good[::-1].cumsum()[::-1]
-    n_kept = np.arange(good.size, 0, -1)
-    f1 = 2 * right / (n_kept + good.sum())
-    bias = np.abs(size[::-1].cumsum()[::-1] / n_kept - size[good].mean())
+    f1 = 2 * right / (np.arange(good.size, 0, -1) + good.sum())
     cuts = np.flatnonzero(np.diff(value, prepend=-1.0) > 0)
-    equals = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD]
-    chosen = equals[bias[equals].argmin()]
-    return float((value[chosen - 1] + value[chosen]) / 2) if chosen else float(value[0] / 2)
+    lowest = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD][0]
+    return float((value[lowest - 1] + value[lowest]) / 2) if lowest else float(value[0] / 2)
 
 
 def _expand(evidence: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

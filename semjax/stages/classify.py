@@ -80,10 +80,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     found = [_whole(sample) for sample in held_out]
     verdict = np.concatenate([s["good"][w] for s, w in zip(held_out, found, strict=True)])
     score = np.concatenate([s[w - 1] for s, w in zip(scores_of, found, strict=True)])
-    area = np.concatenate(
-        [np.bincount(s["labels"].ravel())[w] for s, w in zip(held_out, found, strict=True)]
-    )
-    threshold = c.threshold or evidence.choose_threshold(score, verdict, area)
+    threshold = c.threshold or evidence.choose_threshold(score, verdict)
     checkpoints.save_model(
         work.classify / "model",
         variables=variables,
