@@ -74,6 +74,7 @@ def test_the_generator_may_see_flat_masks_and_other_tiles(tiles, copy):
     summary = copy.run_alone(
         "translate",
         translate__mask_input="flat",
+        translate__mask_noise=0.0,
         translate__tiles=tiles,
         translate__steps=2,
         translate__batch_size=1,
