@@ -16,12 +16,11 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from semjax import inputs, marks
 from semjax.data import images
@@ -62,16 +61,9 @@ def wilson(accepted: int, judged: int, confidence: float = CONFIDENCE) -> tuple[
         raise ValueError(f"confidence is {confidence}; expected a share between 0 and 1, like 0.95")
     if judged == 0:
         return 0.0, 1.0
-    z2 = _quantile(confidence) ** 2 / judged
-    share = accepted / judged
-    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4))
-    low, high = ((share + z2 / 2 + side * half) / (1 + z2) for side in (-1, 1))
-    # Exactly, where rounding would leave 1e-17 or the like.
-    return (low if accepted else 0.0), (high if accepted < judged else 1.0)
-
-
-def _quantile(confidence: float) -> float:
-    return NormalDist().inv_cdf((1 + confidence) / 2)
+    counted = stats.binomtest(int(accepted), int(judged))
+    found = counted.proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def read_config(work: Work) -> ConfigDict:
@@ -203,7 +195,7 @@ def write_page(work: Work, n: int = 30, seed: int = 0) -> Path:
             "answers.csv, and count it with --answers"
         )
     facts = {"name": config.name, "folder": work.path, "run": run, "seed": seed}
-    facts |= {"n_kept": len(_kept(work)), "quantile": _quantile(CONFIDENCE)}
+    facts |= {"n_kept": len(_kept(work)), "quantile": stats.norm.ppf((1 + CONFIDENCE) / 2)}
     text = page.render(sample, pictures(config, work, sample), **facts)
     table = sample[["image", "label"]].assign(verdict="", run=run, seed=seed)
     write_text(listed, table.to_csv(index=False))

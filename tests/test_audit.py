@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 from semjax import audit, main, phantom, settings
 from semjax.analysis import regions
@@ -71,13 +71,16 @@ def answer(work, *verdicts, n=30, name="answers.csv", **columns):
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
-def test_wilson_is_scipys(confidence):
+def test_wilson_solves_its_equation(confidence):
+    """The ends are the shares from which the one found lies z standard errors away."""
     for judged in [1, 2, 7, 30, 200]:
         for accepted in {0, 1, judged // 2, judged - 1, judged}:
-            expected = binomtest(accepted, judged).proportion_ci(confidence, method="wilson")
-            found = audit.wilson(accepted, judged, confidence)
-            np.testing.assert_allclose(found, expected, atol=1e-12)
-            assert 0 <= found[0] <= accepted / judged <= found[1] <= 1
+            share = accepted / judged
+            low, high = audit.wilson(accepted, judged, confidence)
+            assert 0 <= low <= share <= high <= 1
+            for end in {low, high} - {share}:
+                z = abs(share - end) / np.sqrt(end * (1 - end) / judged)
+                assert z == pytest.approx(norm.ppf((1 + confidence) / 2), rel=1e-6)
 
 
 def test_wilson_of_nothing_is_everything():
