@@ -43,8 +43,6 @@ LEGACY = {
 }
 OURS = "semjax"
 ORACLE = "truth's verdicts"  # the choice of particles that only the truth can make
-
-
 REPEAT = "repeat_"
 
 
@@ -199,16 +197,15 @@ def write_spread(folders: dict[str, Work]) -> None:
     """Writes what each training found; the last two lines are the mean and standard deviation."""
     lines = []
     for work in folders.values():
-        table = pd.read_csv(work.measure / "particles.csv", dtype={"image": str})
         images = pd.read_csv(work.measure / "images.csv")
-        kept = table[table["kept"].astype(bool)]
-        column = "min_feret_nm" if "min_feret_nm" in table else "min_feret_px"
+        summary = workdir.read_json(work.measure / "distribution.json")
+        sizes, unit = summary["min_feret"], summary["unit"]
         lines.append(
             {
-                "particles": len(table),
-                "kept": len(kept),
-                f"mean_{column}": kept[column].mean(),
-                f"median_{column}": kept[column].median(),
+                "particles": images["particles"].sum(),
+                "kept": sizes["n"],
+                f"mean_min_feret_{unit}": sizes["mean"],
+                f"median_min_feret_{unit}": sizes["median"],
                 "agreement": images["agreement"].mean(),
                 "ghost_share": images["ghost_share"].mean(),
             }

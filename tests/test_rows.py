@@ -27,7 +27,11 @@ def calls(monkeypatch):
             if name == "measure":
                 sizes = {"image": ["a", "b"], "kept": [True, False], "min_feret_nm": [90.0, 80.0]}
                 pd.DataFrame(sizes).to_csv(folder / "particles.csv", index=False)
-                doubts = {"image": ["a"], "agreement": [0.8], "ghost_share": [0.1]}
+                summary = {"n": 1, "mean": 90.0, "median": 90.0}
+                workdir.write_json(
+                    folder / "distribution.json", {"unit": "nm", "min_feret": summary}
+                )
+                doubts = {"image": "a", "particles": [2], "agreement": 0.8, "ghost_share": 0.1}
                 pd.DataFrame(doubts).to_csv(folder / "images.csv", index=False)
             if name == "score":
                 methods = ["semjax", "semjax, test images"]
