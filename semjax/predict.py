@@ -172,20 +172,19 @@ def classify(
         beside the particle's shape (see `weigh`).
     """
     scores = run_image(model, classifier_input(image, labels), tile_px=tile_px)[..., 0]
-    return weigh(model, mean_by_label(scores, labels), labels, table)
+    if table is None:
+        table = regions.measure(labels)
+    return weigh(model, mean_by_label(scores, labels), table)
 
 
-def weigh(
-    model: Model, scores: np.ndarray, labels: np.ndarray, table: pd.DataFrame | None = None
-) -> np.ndarray:
+def weigh(model: Model, scores: np.ndarray, table: pd.DataFrame) -> np.ndarray:
     """The network's mean scores (N,), weighed with the particles' shapes if the model says how."""
     fitted = model.settings.get("evidence")
     if fitted is None:
         return scores
-    known = regions.measure(labels) if table is None else table
-    at = known["label"].to_numpy() - 1
+    at = table["label"].to_numpy() - 1
     weighed = scores.copy()
-    weighed[at] = evidence.weigh(evidence.collect(known, scores[at]), fitted)
+    weighed[at] = evidence.weigh(evidence.collect(table, scores[at]), fitted)
     return weighed
 
 

@@ -72,10 +72,11 @@ def run(config: ConfigDict, work: Work) -> dict:
     model = predict.Model({"evidence": None}, network, variables)
     scores_of = [_score(config, model, sample) for sample in held_out]
     if c.shape:
-        model = _weigh(model, held_out, scores_of)
+        tables = [regions.measure(sample["labels"]) for sample in held_out]
+        model = _weigh(model, held_out, tables, scores_of)
         scores_of = [
-            predict.weigh(model, score, sample["labels"])
-            for sample, score in zip(held_out, scores_of, strict=True)
+            predict.weigh(model, score, table)
+            for score, table in zip(scores_of, tables, strict=True)
         ]
     found = [_whole(sample) for sample in held_out]
     verdict = np.concatenate([s["good"][w] for s, w in zip(held_out, found, strict=True)])
@@ -124,14 +125,18 @@ def _score(config: ConfigDict, model: predict.Model, sample: dict) -> np.ndarray
     return predict.classify(model, sample["image"], sample["labels"], tile_px=tile_px)
 
 
-def _weigh(model: predict.Model, samples: list[dict], scores_of: list[np.ndarray]):
+def _weigh(
+    model: predict.Model,
+    samples: list[dict],
+    tables: list[pd.DataFrame],
+    scores_of: list[np.ndarray],
+) -> predict.Model:
     """The model with the weights of the evidence, found on held-out particles.
 
     As it was if these are all alike.
     """
     collected, good = [], []
-    for sample, score in zip(samples, scores_of, strict=True):
-        table = regions.measure(sample["labels"])
+    for sample, table, score in zip(samples, tables, scores_of, strict=True):
         table = table[table["label"].isin(_whole(sample))]
         at = table["label"].to_numpy()
         collected.append(evidence.collect(table, score[at - 1]))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from semjax import predict
+from semjax.analysis import regions
 from semjax.stages import classify
 
 
@@ -30,9 +31,10 @@ def test_dented_particles_are_told_apart_by_their_shape_alone():
                 labels[4 : 4 + side - 3, at : at + side - 3] = 0
         samples.append({"labels": labels, "good": np.array([False, *good])})
     flat = [np.full(6, 0.5) for _ in samples]
-    model = classify._weigh(predict.Model({"evidence": None}, None, None), samples, flat)
-    for sample, score in zip(samples, flat, strict=True):
-        found = predict.weigh(model, score, sample["labels"])
+    tables = [regions.measure(sample["labels"]) for sample in samples]
+    model = classify._weigh(predict.Model({"evidence": None}, None, None), samples, tables, flat)
+    for sample, table, score in zip(samples, tables, flat, strict=True):
+        found = predict.weigh(model, score, table)
         assert ((found > 0.5) == sample["good"][1:]).all()
 
 
@@ -41,5 +43,6 @@ def test_particles_that_are_all_alike_leave_the_network_alone():
     labels[2:5, 2:5] = 1
     model = predict.Model({"evidence": None}, None, None)
     sample = {"labels": labels, "good": np.array([False, True])}
-    assert classify._weigh(model, [sample], [np.array([0.3])]) is model
-    assert predict.weigh(model, np.array([0.3]), labels) == 0.3
+    table = regions.measure(labels)
+    assert classify._weigh(model, [sample], [table], [np.array([0.3])]) is model
+    assert predict.weigh(model, np.array([0.3]), table) == 0.3
