@@ -20,9 +20,9 @@ ONLY = {
     "pooch": ("data", "devices.py"),
     "ml_collections": (
         "stages",
+        "commands",
         "audit.py",
         "inputs.py",
-        "main.py",
         "marks.py",
         "pipeline.py",
         "rows.py",

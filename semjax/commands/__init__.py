@@ -1,0 +1,16 @@
+"""The verbs of the command line, one file each.
+
+A verb's file holds `USAGE` (what `--help` prints), `parse(argv)` (flags, or `UsageError`; a flag
+`verbosity` is among them) and `act(values)` (does it and returns the exit code). Nothing heavy is
+imported before `act`.
+"""
+
+# Verb: its arguments and what it does, in the order of a day's work.
+VERBS = {
+    "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
+    "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
+}
+
+
+class UsageError(Exception):
+    """A command that cannot be understood."""
