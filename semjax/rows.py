@@ -47,13 +47,22 @@ REPEAT = "repeat_"
 
 
 def rows_of(config: ConfigDict) -> dict[str, ConfigDict]:
-    """Changes of every row by name: those of the config, then `config.repeats` new trainings."""
+    """Changes of every row by name: those of the config, then `config.repeats` new trainings.
+
+    Raises:
+        ValueError: a row of the config has the name of one of these trainings.
+    """
     again = {
         f"{REPEAT}{i}": ConfigDict(
             {"segment": {"repeat": i}, "classify": {"repeat": i}, "score": {"beside": False}}
         )
         for i in range(1, config.repeats + 1)
     }
+    if taken := sorted(set(again) & set(config.rows)):
+        raise ValueError(
+            f"config.rows has a row {taken[0]!r}, the name of a training of config.repeats; "
+            "give the row another name"
+        )
     return dict(config.rows) | again
 
 

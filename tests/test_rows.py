@@ -280,3 +280,9 @@ def test_settings_of_a_row_leave_those_of_the_run_alone(config):
     made = rows.settings_of(config, "mask")
     assert made.segment.target == "mask" and not made.rows and made.variant == ""
     assert json.loads(config.to_json_best_effort()) == before
+
+
+def test_a_row_cannot_take_the_name_of_a_repeat(config):
+    config.rows, config.repeats = ConfigDict({"repeat_1": {"segment": {"steps": 9}}}), 1
+    with pytest.raises(ValueError, match="repeat_1.*another name"):
+        rows.rows_of(config)
