@@ -1,5 +1,7 @@
 """Grey-level thresholds, and what they decide: foreground, and which particles an image shows."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy import ndimage
 from skimage import filters
@@ -111,3 +113,21 @@ def remove(labels: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray
     mapping = np.zeros(keep.size + 1, np.int32)
     mapping[1:] = np.where(keep, np.cumsum(keep), 0)
     return mapping[labels], mapping
+
+
+def pieces(masks: Iterable[np.ndarray], *, least_px: int = 30) -> float | None:
+    """Pieces of foreground per 1000 px of it: the fewer, the more the particles cling together.
+
+    Args:
+        masks: (h, w) each, of one size, since borders cut pieces; not 0 is foreground.
+        least_px: smaller pieces are noise.
+
+    Returns:
+        The number over all masks, pieces counted by 4-connectivity; None without any foreground.
+    """
+    n_pieces = n_foreground = 0
+    for mask in masks:
+        areas = np.bincount(ndimage.label(mask)[0].ravel())[1:]
+        n_pieces += np.count_nonzero(areas >= least_px)
+        n_foreground += int(areas.sum())
+    return 1000 * n_pieces / n_foreground if n_foreground else None

@@ -14,13 +14,14 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from semjax import inputs, phantom, stacks
-from semjax.analysis import split
+from semjax.analysis import split, threshold
 from semjax.data import images
 from semjax.report import figures
 from semjax.synth import place
 from semjax.workdir import Work
 
 N_SHOWN = 8
+N_COMPARED = 500  # masks, and tiles of the images, whose pieces are counted
 FEWEST = 0.1  # tiles a simulated micrograph has to yield on average
 
 
@@ -29,6 +30,7 @@ class _Made(NamedTuple):
 
     labels: int32 (n, h, w). domes: uint8 (n, h, w), 255 in the middle of a particle.
     particles: one row a particle that can be seen. wanted: mean foreground fraction aimed at.
+    pieces: of foreground per 1000 px of it, in the micrographs.
     micrographs: uint8 (n, h, w) of the masks, where there are any.
     """
 
@@ -36,6 +38,7 @@ class _Made(NamedTuple):
     domes: np.ndarray
     particles: pd.DataFrame
     wanted: float | None = None
+    pieces: float | None = None
     micrographs: np.ndarray | None = None
 
 
@@ -66,6 +69,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         "particles": len(made.particles),
         "foreground fraction": float((made.labels > 0).mean()),
         "foreground wanted": made.wanted,
+        "pieces per 1000 px": threshold.pieces(made.labels[:N_COMPARED]),
+        "pieces of the images": made.pieces,
         "mean visible fraction": float(visible.mean()),
     }
 
@@ -75,12 +80,18 @@ def _assemble(config: ConfigDict, work: Work) -> _Made:
     c = config.masks
     with np.load(work.outlines, allow_pickle=False) as file:
         bank = file["outlines"]
-    foreground = None
+    foreground = pieces = None
     if c.density == "match":
         pictures = inputs.unlabelled(config, inputs.micrographs(config, work))
-        fractions = inputs.training_crops(config, pictures, c.tile_px).fraction
+        crops = inputs.training_crops(config, pictures, c.tile_px)
         rng = np.random.default_rng([config.seed, 2])
-        foreground = rng.choice(fractions, c.n_masks)
+        foreground = rng.choice(crops.fraction, c.n_masks)
+        seen = [threshold.foreground(picture.image) for picture in pictures]
+        height, width = c.tile_px
+        pieces = threshold.pieces(
+            seen[crops.image[i]][crops.row[i] :, crops.col[i] :][:height, :width]
+            for i in rng.integers(len(crops.image), size=N_COMPARED)
+        )
     made = place.assemble(
         bank,
         key=jax.random.key(config.seed),
@@ -103,7 +114,7 @@ def _assemble(config: ConfigDict, work: Work) -> _Made:
         min_visible=c.min_visible,
     )
     wanted = None if foreground is None else float(foreground.mean())
-    return _Made(made.labels, made.domes, _table(made), wanted)
+    return _Made(made.labels, made.domes, _table(made), wanted, pieces)
 
 
 def _table(made: place.Assembled) -> pd.DataFrame:

@@ -77,3 +77,14 @@ def test_remove_renumbers_and_maps():
 def test_remove_rejects_too_few_elements():
     with pytest.raises(ValueError, match="largest label is 3"):
         threshold.remove(np.array([[3]]), np.array([True]))
+
+
+def test_pieces_count_what_clings_together():
+    apart, together = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    apart[2:12, 2:12] = apart[2:12, 20:30] = apart[20:30, 20:30] = True
+    apart[35:37, 35:37] = True  # noise: counts as foreground only
+    together[2:12, 2:32] = True
+    assert threshold.pieces([apart]) == pytest.approx(1000 * 3 / 304)
+    assert threshold.pieces([together]) == pytest.approx(1000 / 300)
+    assert threshold.pieces([apart, together]) == pytest.approx(1000 * 4 / 604)
+    assert threshold.pieces([np.zeros((5, 5))]) is None
