@@ -101,11 +101,12 @@ def describe(table: pd.DataFrame | None, *, unit: str) -> dict[str, Any]:
         }
     touching = table[table["particles"] > 1]
     members = touching["particles"].to_numpy()
+    counted = touching["particles"].value_counts().sort_index()
     result: dict[str, Any] = {
         "particles": int(table["particles"].sum()),
         "groups": len(touching),
         "share_in_groups": float(members.sum() / table["particles"].sum()),
-        "members": {str(k): int(n) for k, n in zip(*np.unique(members, return_counts=True))},
+        "members": {str(k): int(n) for k, n in counted.items()},
         "members_mean": float(members.mean()) if members.size else None,
         "members_max": int(members.max()) if members.size else None,
         "at_border": int(touching["border"].sum()),

@@ -152,7 +152,9 @@ def fit(
 ) -> dict[str, Any] | None:
     """Fits a law to sizes by maximum likelihood and says how well it fits.
 
-    Particles are taken as independent here. Where images differ, the p value is too small.
+    Particles are taken as independent here; where images differ, the p value is too small. Of
+    thousands of particles, hardly any sample passes as one from a law: then the distance and the
+    Q-Q plot say how far off the law is, and the smaller AIC which one is nearer.
 
     Args:
         law: lognormal or weibull.

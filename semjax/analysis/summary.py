@@ -95,7 +95,8 @@ def describe(
             `geometric_sd`, `skewness`; and `<name>_interval` of `mean`, `median`, `d10`, `d50`,
             `d90`, `geometric_mean`, `geometric_sd`;
           - `area_weighted`, `volume_weighted`: `mean`, `d10`, `d50`, `d90`; None for ratios;
-          - `moments`: {`D[1,0]`, `D[3,2]`, `D[4,3]`} in moment-ratio notation; None but for lengths;
+          - `moments`: {`D[1,0]`, `D[3,2]`, `D[4,3]`} in moment-ratio notation; None except of
+            lengths;
           - `histogram`: `edges` (k + 1), `counts` (k; sums of weights with border="weights");
           - `fits`: {`lognormal`, `weibull`}, each `parameters` {name: value}, `meaning` {name:
             words}, `ks_distance`, `p_value`, `aic`, `mean`, `d10`, `d50`, `d90`, `qq` [[fitted,
@@ -194,13 +195,19 @@ def _kept(particles: pd.DataFrame, unit: str, border: str) -> tuple:
             "and the unit that its columns end in"
         )
     kept = particles[particles["kept"].astype(bool)]
-    if border == "drop":
-        return kept, np.ones(len(kept)), None
-    weights = kept["border_weight"].to_numpy(float)
-    whole = weights > 0
-    cut = int(np.count_nonzero(~whole))
-    note = f"{cut} kept particles are cut by the border, so they have no weight and are left out."
-    return kept[whole], weights[whole], note if cut else None
+    # Tables that somebody edited may have gaps; kept particles at the border have the weight 0.
+    columns = [name for name in needed if name not in ("image", "kept", "reason")]
+    numbers = kept[columns].to_numpy(float)
+    whole = (np.isfinite(numbers) & (numbers > 0)).all(axis=1)
+    left_out = int(np.count_nonzero(~whole))
+    note = None
+    if left_out:
+        note = f"{left_out} kept particles without a size"
+        note += " or a border weight" if border == "weights" else ""
+        note += " are left out of all numbers."
+    kept = kept[whole]
+    weights = kept["border_weight"].to_numpy(float) if border == "weights" else np.ones(len(kept))
+    return kept, weights, note
 
 
 def _pixel_sizes(kept: pd.DataFrame, unit: str) -> np.ndarray | None:
@@ -267,8 +274,9 @@ def _measurand(
     number = {key: summary[key] for key in statistics} | {"skewness": _skewness(values, weights)}
     ends = clustered.intervals(_number, values, weights, cluster, bootstrap=bootstrap, seed=seed)
     for i, key in enumerate(INTERVALS):
-        usable = ends is not None and np.isfinite(ends[i]).all()
-        number[f"{key}_interval"] = ends[i].tolist() if usable else None
+        number[f"{key}_interval"] = None
+        if ends is not None and np.isfinite(ends[i]).all():
+            number[f"{key}_interval"] = ends[i].tolist()
     lengths = values if power == 1 else np.sqrt(values)
     notes = ["No particles.", "A single particle.", "Two particles: no fit."]
     note = notes[values.size] if values.size < len(notes) else None
@@ -356,6 +364,8 @@ def plain(value: Any) -> Any:
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    if isinstance(value, float | np.floating):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value
