@@ -48,8 +48,9 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     z = stats.norm.ppf((1 + clustered.CONFIDENCE) / 2)
     middle = share + z * z / (2 * n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    ends = np.clip((middle + np.array([-half, half])) / (1 + z * z / n), 0, 1)
-    return float(ends[0]), float(ends[1])
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    # Exactly 0 and 1 there, but for rounding.
+    return (float(low) if share > 0 else 0.0), (float(high) if share < 1 else 1.0)
 
 
 def statement(interval: tuple[float, float] | None, n: int, *, unit: str, nano_nm: float) -> str:
@@ -121,14 +122,12 @@ def describe(
         share = float(np.average(small, weights=weights))
         effective = weights.sum() ** 2 / (weights**2).sum()
         interval = result["wilson_interval"] = wilson(share, effective)
-        ends = clustered.intervals(
-            lambda x, w: np.array([(w * x).sum() / w.sum()]),
-            *(small, weights, cluster),
-            bootstrap=bootstrap,
-            seed=seed,
+        drawn = clustered.samples(
+            lambda x, w: w @ x / w.sum(), *(small, weights, cluster), bootstrap=bootstrap, seed=seed
         )
-        if ends is not None:
-            low, high = result["bootstrap_interval"] = (float(ends[0, 0]), float(ends[0, 1]))
+        if drawn is not None:
+            low, high = clustered.percentile_interval(drawn, int(cluster.max()) + 1)
+            result["bootstrap_interval"] = (low, high)
             interval = (min(low, interval[0]), max(high, interval[1]))
         result |= {"share": share, "interval": interval}
     result["statement"] = statement(interval, sizes.size, unit=unit, nano_nm=nano_nm)

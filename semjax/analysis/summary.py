@@ -154,7 +154,7 @@ def describe(
             "samples": bootstrap,
             "drawn": "images" if weak is None else "particles",
             "clusters": n_clusters,
-            "note": weak if n_clusters > 1 else "Fewer than two particles: no intervals.",
+            "note": weak if n_clusters >= clustered.MIN_IMAGES else "Too few: no intervals.",
         },
         "weighting": WEIGHTED,
         "measurands": measurands,
@@ -239,7 +239,10 @@ def _counts(particles: pd.DataFrame, images: pd.DataFrame, kept: pd.DataFrame, n
 
 
 def _number(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The statistics that get intervals, in their order; values rise, weights may be 0."""
+    """The statistics that get intervals, in their order; values rise, weights may be 0.
+
+    A sample that draws the same single particle again and again has no spread.
+    """
     used = weights > 0
     values, weights = values[used], weights[used]
     total = weights.sum()
@@ -249,7 +252,7 @@ def _number(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     logs = np.log(values)
     log_mean = weights @ logs / total
     free = total - weights @ weights / total
-    spread = weights @ (logs - log_mean) ** 2 / free if free > 0 else np.nan
+    spread = weights @ (logs - log_mean) ** 2 / free if used.sum() > 1 else 0.0
     mean = weights @ values / total
     return np.array([mean, d50, d10, d50, d90, np.exp(log_mean), np.exp(np.sqrt(spread))])
 
@@ -272,11 +275,14 @@ def _measurand(
     summary = distribution.summarize(values, weights, bootstrap=0, seed=seed)
     statistics = ("mean", "median", "sd", "d10", "d50", "d90", "geometric_mean", "geometric_sd")
     number = {key: summary[key] for key in statistics} | {"skewness": _skewness(values, weights)}
-    ends = clustered.intervals(_number, values, weights, cluster, bootstrap=bootstrap, seed=seed)
-    for i, key in enumerate(INTERVALS):
-        number[f"{key}_interval"] = None
-        if ends is not None and np.isfinite(ends[i]).all():
-            number[f"{key}_interval"] = ends[i].tolist()
+    number |= dict.fromkeys(f"{key}_interval" for key in INTERVALS)
+    keys = {"bootstrap": bootstrap, "seed": seed}
+    drawn = clustered.samples(_number, values, weights, cluster, **keys)
+    if drawn is not None:
+        found = _number(values, weights)
+        ends = clustered.student_intervals(found, drawn, int(cluster.max()) + 1)
+        ends[-1] = np.maximum(ends[-1], 1.0)  # no geometric SD is below
+        number |= {f"{key}_interval": ends[i].tolist() for i, key in enumerate(INTERVALS)}
     lengths = values if power == 1 else np.sqrt(values)
     notes = ["No particles.", "A single particle.", "Two particles: no fit."]
     note = notes[values.size] if values.size < len(notes) else None
