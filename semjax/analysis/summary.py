@@ -75,7 +75,8 @@ def describe(
         seed: of samples and simulations.
         calibration_uncertainty: relative standard uncertainty of the pixel size.
         agglomerates: rows of `agglomerates.groups` of all images.
-        sensitivity: column `mean`: mean minimum Feret diameters at shifted thresholds or contours.
+        sensitivity: rows of `uncertainty.sensitivity`, or any table with a column `mean`: mean
+            minimum Feret diameters at shifted thresholds or contours.
 
     Returns:
         Plain JSON values, rounded to 6 digits; None for what cannot be said. `[u]` is `unit`;
@@ -87,6 +88,7 @@ def describe(
         - `intervals`: `confidence` (0.95), `samples`, `drawn` (images or particles), `clusters`
           (how many are drawn), `note`;
         - `weighting`: the assumption behind `area_weighted` and `volume_weighted`;
+        - `goodness`: how to read the p values and AIC of the fits;
         - `measurands`: {`min_feret`, `max_feret`, `equivalent_circular_diameter`, `perimeter`,
           `area`, `aspect_ratio`, `circularity`, `solidity`}, of each:
 
@@ -114,9 +116,10 @@ def describe(
           `relative_standard_uncertainty`, `degrees_of_freedom`, `how`}], `combined_relative`,
           `combined` [u], `coverage_factor` (2), `expanded_relative`, `expanded` [u],
           `effective_degrees_of_freedom`, `note`, `reference`;
-        - `nano`: `limit_nm`, `n`, `share` (at most `limit_nm`, by number), `interval` (the wider of
-          the next two at each end), `bootstrap_interval`, `wilson_interval`, `statement` (see
-          `nano.statement`), `criterion`, `caveats` [sentences], `reference`.
+        - `nano`: `limit_nm`, `n`, `share` (at most `limit_nm`, by number), `interval` (of the next
+          three together, see `nano.describe`), `bootstrap_interval` (over images or particles),
+          `wilson_interval`, `systematic_interval` (sizes wrong by calibration and segmentation),
+          `statement` (see `nano.statement`), `criterion`, `caveats` [sentences], `reference`.
 
     Raises:
         ValueError: for another unit or border rule, a table without a column that is needed, or
@@ -145,6 +148,14 @@ def describe(
     sizes = kept[f"min_feret_{unit}"].to_numpy(float)
     pixel_size = _pixel_sizes(kept, unit)
     common = (sizes, weights, cluster)
+    budget = uncertainty.budget(
+        *common,
+        pixel_size,
+        unit=unit,
+        calibration=calibration_uncertainty,
+        sensitivity=sensitivity,
+    )
+    shift = uncertainty.systematic(budget, nano_nm)
     result = {
         "unit": unit,
         "border": border,
@@ -157,17 +168,14 @@ def describe(
             "note": weak if n_clusters >= clustered.MIN_IMAGES else "Too few: no intervals.",
         },
         "weighting": WEIGHTED,
+        "goodness": fits.GOODNESS,
         "measurands": measurands,
         "smallest_countable": _smallest(sizes, weights, pixel_size),
         "agglomerates": touching.describe(agglomerates, unit=unit),
-        "uncertainty": uncertainty.budget(
-            *common,
-            pixel_size,
-            unit=unit,
-            calibration=calibration_uncertainty,
-            sensitivity=sensitivity,
+        "uncertainty": budget,
+        "nano": nano.describe(
+            *common, unit=unit, nano_nm=nano_nm, shift_nm=shift, bootstrap=bootstrap, seed=seed
         ),
-        "nano": nano.describe(*common, unit=unit, nano_nm=nano_nm, bootstrap=bootstrap, seed=seed),
     }
     return plain(result)
 
@@ -227,7 +235,8 @@ def _counts(particles: pd.DataFrame, images: pd.DataFrame, kept: pd.DataFrame, n
         missing = f"{len(more)} images of particles are not in the table of images."
         note = missing if note is None else f"{note} {missing}"
     dropped = particles[~particles["kept"].astype(bool)]
-    reasons = dropped["reason"].fillna("").replace("", "no reason given").value_counts()
+    reason = dropped["reason"].astype(object)
+    reasons = reason.where(reason.notna() & (reason != ""), "no reason given").value_counts()
     return {
         "images": len(known) + len(more),
         "particles": len(particles),

@@ -255,6 +255,24 @@ def test_gaps_are_left_out_and_said():
     assert found["counts"]["kept"] == 87 and "border weight" in found["counts"]["note"]
 
 
+def test_dropped_without_a_reason():
+    particles, images = table()
+    particles["reason"] = np.nan
+    assert describe(particles, images)["counts"]["excluded"] == {"no reason given": 30}
+
+
+def test_calibration_widens_the_share_of_nanoparticles():
+    particles, images = table(600, 12)
+    particles["min_feret_nm"] *= 0.6  # median 90 nm
+    exact, rough = (
+        describe(particles, images, calibration_uncertainty=x, bootstrap=200) for x in (0.0, 0.1)
+    )
+    assert exact["nano"]["share"] == rough["nano"]["share"]
+    assert exact["nano"]["bootstrap_interval"] == rough["nano"]["bootstrap_interval"]
+    assert rough["nano"]["interval"][0] < exact["nano"]["interval"][0]
+    assert rough["nano"]["statement"] == nano.UNDECIDED
+
+
 def test_agglomerates_of_measured_labels():
     labels = np.zeros((60, 60), np.int32)
     labels[10:20, 10:20], labels[10:20, 20:32], labels[40:50, 40:50] = 1, 2, 3
