@@ -73,7 +73,8 @@ def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
         folder = tio2.fetch(list(tio2.outline_paths()), folder=d.folder)[0].parent
     else:
         folder = work.inputs / "outlines" if d.source == "phantom" else Path(d.outlines)
-    drawn = outlines.read(folder)
+    among_images = d.source == "folder" and Path(d.images).resolve() == folder.resolve()
+    drawn = outlines.read(folder, pictures=not among_images)
     given = d.outline_pixel_size_nm
     sized = given or any(particle.image or particle.pixel_size_nm for particle in drawn)
     pictures = micrographs(config, work) if sized else []

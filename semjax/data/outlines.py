@@ -34,7 +34,7 @@ def read_outlines(path: str | Path, *, outline_px: int = 0) -> np.ndarray:
     return arrange(fit(read(path)), outline_px=outline_px)
 
 
-def read(path: str | Path) -> list[Drawn]:
+def read(path: str | Path, *, pictures: bool = True) -> list[Drawn]:
     """Reads the particles of a file, or of all files of a folder, each by its kind.
 
     `.roi`, `.zip` and `.json` files are read by `annotations.read`. A picture with the name of the
@@ -44,12 +44,17 @@ def read(path: str | Path) -> list[Drawn]:
     - It is a label image if 0 is its lowest value, and at least two and at least half of its other
       values fill a square of 3 x 3 px somewhere (those between a mask's black and white do not).
       Every 4-connected component of one value is a particle. JPEGs are never label images.
+      Colours count by their luminance.
     - Otherwise it is a mask, white on black. The threshold is the middle of the range, and every
       4-connected component is a particle.
 
     Components of at most `SPECK` of the largest one's area are dropped, and holes are filled. A
     picture of a single particle may be cut as closely as one likes; in one of several, as in an
     image with ROIs, particles that touch the border are taken to be cut by it (see `fit`).
+
+    Args:
+      path: the file or folder.
+      pictures: False where the folder's pictures are the micrographs themselves.
 
     Returns:
       The particles in natural order of the files.
@@ -63,6 +68,11 @@ def read(path: str | Path) -> list[Drawn]:
     files = _list(path)
     beside = {p.stem: p for p in (_list(path.parent) if path.is_file() else files) if _shows(p)}
     annotated = {p: annotations.read(p) for p in files if not _shows(p)}
+    if not (annotated or pictures):
+        raise ValueError(
+            f"no outlines in {path}, the folder of the micrographs; expected files ending in "
+            f"{', '.join(annotations.SUFFIXES)}, or give masks in a folder of their own"
+        )
     drawn_on = {drawn.image for found in annotated.values() for drawn in found} & beside.keys()
     known = {
         name: {
@@ -75,7 +85,7 @@ def read(path: str | Path) -> list[Drawn]:
     for file in files:
         if not _shows(file):
             particles += [d._replace(**known.get(d.image, {})) for d in annotated[file]]
-        elif file.stem not in drawn_on:
+        elif pictures and file.stem not in drawn_on:
             particles += _read_picture(file)
     return particles
 

@@ -135,6 +135,15 @@ def test_label_image_separates_what_touches(tmp_path, dtype):
     assert areas(found) == [100, 100, 150]
 
 
+def test_colours_are_labels(tmp_path):
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[5:15, 5:20] = 255, 0, 0
+    picture[5:15, 20:30] = 0, 0, 255
+    picture[20:30, 10:20] = 0, 255, 0
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert areas(outlines.read(tmp_path)) == [100, 100, 150]
+
+
 def test_soft_and_compressed_masks_are_no_label_images(tmp_path):
     sharp = draw((96, 120), (25, 25, 15), (60, 70, 20), (30, 90, 12))
     soft = ndimage.gaussian_filter(sharp.astype(float), 1.5).astype(np.uint8)
