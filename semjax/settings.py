@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     d.source = "folder"  # folder, tio2 (the paper's data, fetched), phantom (simulated)
     d.images = ""  # folder of micrographs
     d.outlines = ""  # file or folder: masks, label images, ImageJ ROIs, LabelMe or COCO JSON
-    d.outline_pixel_size_nm = 0.0  # at which these were drawn; 0: as their files say, or the images
+    d.outline_pixel_size_nm = 0.0  # these were drawn at; 0: as their files say, else as the images
     d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
     d.classes = ""  # folder of class masks: white or green particles are good to measure
     d.test_images = ()  # names: never trained on with given masks, and scored by themselves

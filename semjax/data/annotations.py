@@ -71,19 +71,21 @@ def one_piece(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
     Returns:
       (h, w) bool, and the box's first row and column.
     """
-    pieces = np.asarray(measure.label(mask, connectivity=2))
+    rows, cols = ndimage.find_objects(mask.astype(np.uint8))[0]
+    top, left = rows.start, cols.start
+    pieces = np.asarray(measure.label(mask[rows, cols], connectivity=2))
     largest = np.bincount(pieces.ravel())[1:].argmax() + 1
     rows, cols = ndimage.find_objects(pieces)[largest - 1]
     filled = np.asarray(ndimage.binary_fill_holes(pieces[rows, cols] == largest))
-    return filled, rows.start, cols.start
+    return filled, top + rows.start, left + cols.start
 
 
 def read(path: str | Path) -> list[Drawn]:
     """Reads the particles of one file.
 
     - `.roi`, and `.zip` of these: ImageJ's areas (rectangle, oval, polygon, freehand, traced,
-      composite). They tell no image; it is taken to be the one of the file's name, with or without
-      "RoiSet" at its end.
+      composite; a fitted spline counts as its polygon). They tell no image; it is taken to be the
+      one of the file's name, with or without "RoiSet" at its end.
     - `.json` with "shapes": LabelMe (polygon, rectangle, circle, mask). Shapes of one `group_id`
       are parts of one particle.
     - `.json` with "annotations": COCO (polygons, and run lengths that are not compressed).
@@ -142,9 +144,9 @@ def fill(paths: Sequence[np.ndarray]) -> tuple[np.ndarray, int, int]:
     (x, y), (dx, dy) = upper[line].T, (lower - upper)[line].T
     # A centre on the line itself is left of it. All this as in ImageJ.
     col = np.floor(x + (row + 0.5 - y) * dx / dy + 0.5).astype(np.int64)
-    crossed = np.zeros((int(height), int(width) + 1), np.int64)
-    np.add.at(crossed, (row, col), 1)
-    return np.cumsum(crossed, axis=1)[:, :-1] % 2 == 1, int(top), int(left)
+    crossed = np.zeros((int(height), int(width) + 1), bool)
+    np.logical_xor.at(crossed, (row, col), True)
+    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1], int(top), int(left)
 
 
 def _ellipse(left: float, top: float, right: float, bottom: float) -> tuple[np.ndarray, int, int]:
@@ -201,7 +203,7 @@ def _take_roi(data: bytes, path: Path, name: str) -> list[Drawn]:
     if roi.subtype in overlays:
         filled = None
     elif roi.composite:
-        filled = fill([path[:, :2] for path in roi.coordinates(multi=True)])
+        filled = fill(roi.coordinates(multi=True))
     elif roi.roitype == types.OVAL:
         filled = _ellipse(roi.left, roi.top, roi.right, roi.bottom)
     elif roi.roitype == types.RECT:
