@@ -17,7 +17,7 @@ Finds and measures the particles of images with a trained model.
   --out=DIR             where results go: particles.csv, images.csv, labels, overlays, ImageJ ROIs
   --pixel_size_nm=2.5   of all images; otherwise the instruments' tags are read
   --calibration_uncertainty=0.01  relative standard uncertainty of the pixel size, for the report
-  --rescale             resample images of other pixel sizes than those that the model was trained on
+  --rescale             resample images of other pixel sizes than those of the model's training
   --info_bar_px=64      rows to cut at the bottom, -1 to find the bar; as in training if left away
   --[no]dark_particles  particles darker than the ground; as in training if left away
   --border=weights      whole particles stand for those that the border cuts; drop if left away
