@@ -18,14 +18,20 @@ NANOMETRES = {
 }
 
 
+# What is told of an instrument, see `Tags`.
+INSTRUMENT = (
+    *("maker", "model", "accelerating voltage", "working distance", "detector"),
+    *("magnification", "date"),
+)
+
+
 class Tags(NamedTuple):
     """What one source says of an image.
 
     Attributes:
       source: where it stands, as in "Zeiss tag".
       pixel_nm: width and height of a pixel in nm; None if the source does not say.
-      instrument: in words, by `maker`, `model`, `accelerating voltage`, `working distance`,
-        `detector`, `magnification` and `date`, as far as the source has them.
+      instrument: in words, by the names of `INSTRUMENT`, as far as the source has them.
     """
 
     source: str
