@@ -8,6 +8,7 @@ imported before `act`.
 # Verb: its arguments and what it does, in the order of a day's work.
 VERBS = {
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
+    "report": ("FOLDER … --out=FILE.html", "one file with everything about the sizes measured"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
 }
 
