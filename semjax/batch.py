@@ -14,6 +14,7 @@ from semjax import devices, measured, measuring, messages, models
 from semjax.data import images, metadata
 from semjax.exports import fiji
 from semjax.models import Model
+from semjax.report import sample
 from semjax.workdir import Work, read_json, write_json, write_text
 
 COMMON = {"nano_nm": 100.0, "bootstrap": 1000, "seed": 0}
@@ -26,6 +27,7 @@ def run(
     out: str | Path,
     *,
     pixel_size_nm: float | None = None,
+    calibration: float = 1.0,
     calibration_uncertainty: float | None = None,
     info_bar_px: int | None = None,
     dark_particles: bool | None = None,
@@ -42,6 +44,7 @@ def run(
         given: folders of images, or files.
         out: the measured folder. It may be filled in several goes; its tables hold all images.
         pixel_size_nm: of all images; None reads the instruments' tags.
+        calibration: factor on the pixel size, whatever it is from.
         calibration_uncertainty: relative standard uncertainty of the pixel size, if known.
         info_bar_px: rows to cut at the bottom, -1 to find the bar; None as in training.
         dark_particles: whether particles are darker than the ground; None as in training.
@@ -69,13 +72,19 @@ def run(
             "be rescaled for it; leave --rescale away"
         )
     model = model._replace(recipe=recipe)
-    settings = {"made by": "segment", "pixel_size_nm": pixel_size_nm, "rescale": rescale, **recipe}
+    settings = {
+        "made by": "segment",
+        "pixel_size_nm": pixel_size_nm,
+        "calibration": calibration,
+        "rescale": rescale,
+        **recipe,
+    }
     devices.keep_compiled()
     work = Work(out)
     work.create()
     with work.lock(), messages.keep(work.log):
         before = _look(work.path)
-        sizes = _read_sizes(paths, pixel_size_nm)
+        sizes = _read_sizes(paths, pixel_size_nm, calibration)
         calibrated = any(sizes.values()) or before.get("unit") == "nm"
         facts = {
             "unit": "nm" if calibrated else "px",
@@ -103,8 +112,10 @@ def run(
                 table = fiji.results_table(particles, unit=facts["unit"]).to_csv(index=False)
                 write_text(work.path / "imagej.csv", table)
             _warn(_doubt_sizes(work.path, model, particles))
+            page = sample.write([work.path], work.report)
             for key, value in told.items():
                 logging.info("%s: %s", key, value)
+            logging.info("report: %s", page)
     return errors
 
 
@@ -129,15 +140,18 @@ def list_given(given: Sequence[str | Path]) -> list[Path]:
     return list(paths.values())
 
 
-def _read_sizes(paths: Sequence[Path], given: float | None) -> dict[str, float | None]:
-    """Pixel sizes by name; without files that cannot be read, whose errors come when they do."""
+def _read_sizes(
+    paths: Sequence[Path], given: float | None, calibration: float
+) -> dict[str, float | None]:
+    """Pixel sizes by name; without files that cannot be read, whose errors come when they are."""
     sizes: dict[str, float | None] = {}
     for path in paths:
         try:
-            found = metadata.pixel_size_nm(path) if given is None else (given, "given")
+            found = metadata.pixel_nm(path) if given is None else (given, given, "given")
         except Exception:  # decoders raise errors of any type for damaged files
             continue
-        sizes[path.stem] = None if found is None else found[0]
+        # Pixels that are not square become squares of the shorter side.
+        sizes[path.stem] = None if found is None else calibration * min(found[:2])
     return sizes
 
 
@@ -226,6 +240,7 @@ def _measure_one(
     picture = images.read_micrograph(
         path,
         pixel_size_nm=settings["pixel_size_nm"] or 0.0,
+        calibration=settings["calibration"],
         info_bar_px=settings["info_bar_px"],
         dark_particles=settings["dark_particles"],
         **settings["contrast"],
@@ -267,7 +282,7 @@ def _doubt_sizes(folder: Path, model: Model, particles: pd.DataFrame) -> dict[st
     doubts = {}
     for name, table in particles[~particles["border"]].groupby("image"):
         done = read_json(folder / "done" / f"{name}.json")
-        size = done["pixel_size_nm"]
+        size = done["row"]["pixel_size_nm"]
         sizes = table["min_feret_px"] if size is None else table["min_feret_nm"] / size
         doubts[str(name)] = measuring.doubt_sizes(model, done["scale"] * sizes.to_numpy())
     return doubts

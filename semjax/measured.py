@@ -17,7 +17,7 @@ from PIL import Image
 
 from semjax import measuring, models, versions
 from semjax.analysis import distribution, regions, threshold
-from semjax.data import instrument
+from semjax.data import metadata
 from semjax.data.images import Micrograph
 from semjax.exports import fiji
 from semjax.models import Model
@@ -129,7 +129,7 @@ def measure(
         **key,
         "scale": scale,
         "row": row,
-        "instrument": instrument.read(picture.path),
+        "instrument": metadata.instrument(picture.path),
         "types": table.dtypes.astype(str).to_dict(),
         "particles": table.to_dict("list"),
     }

@@ -18,7 +18,9 @@ def enlarge(image, times):
 
 
 def test_the_import_is_light():
-    code = "import sys, semjax; print([m for m in ('jax', 'pandas', 'skimage') if m in sys.modules])"
+    code = (
+        "import sys, semjax; print([m for m in ('jax', 'pandas', 'skimage') if m in sys.modules])"
+    )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no attribute 'train'"):

@@ -21,7 +21,10 @@ def test_a_bundle_of_a_bundle_is_the_same_model(bright, tmp_path):
     again = models.load(str(tmp_path / "again"))
     assert again.hash == model.hash and len(model.hash) == 64
     assert again.recipe == model.recipe and again.trained == model.trained
-    for name in ("model.json", *(f"{part}/{file}" for part in models.PARTS for file in models.FILES)):
+    for name in (
+        "model.json",
+        *(f"{part}/{file}" for part in models.PARTS for file in models.FILES),
+    ):
         assert (tmp_path / "again" / name).read_bytes() == (bright / name).read_bytes()
     image = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     outputs = [

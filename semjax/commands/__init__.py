@@ -12,6 +12,7 @@ VERBS = {
     "new": ("NAME IMAGES OUTLINES", "a config file for a new material"),
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
     "segment": ("MODEL IMAGES …", "a trained model measures further images"),
+    "report": ("FOLDER … --out=FILE.html", "one file with everything about the sizes measured"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
 }
 

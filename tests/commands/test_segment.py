@@ -13,7 +13,6 @@ from PIL import Image
 from semjax import main, measured
 
 
-
 @pytest.fixture
 def folder(discs, write_image, tmp_path):
     """Three images in a folder: as they are, turned, and cut to an odd size."""
