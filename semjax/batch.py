@@ -112,11 +112,18 @@ def run(
                 table = fiji.results_table(particles, unit=facts["unit"]).to_csv(index=False)
                 write_text(work.path / "imagej.csv", table)
             _warn(_doubt_sizes(work.path, model, particles))
-            page = sample.write([work.path], work.report)
             for key, value in told.items():
                 logging.info("%s: %s", key, value)
-            logging.info("report: %s", page)
+            _report(work)
     return errors
+
+
+def _report(work: Work) -> None:
+    """Writes the report; a night's work is not lost if it cannot be made."""
+    try:
+        logging.info("report: %s", sample.write([work.path], work.report))
+    except (ValueError, OSError) as error:
+        logging.warning("there is no report, but all other results are there: %s", error)
 
 
 def list_given(given: Sequence[str | Path]) -> list[Path]:
@@ -223,14 +230,14 @@ def _measure_one(
     folder: Path, model: Model, path: Path, pixel_size_nm: float | None, facts: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Measures an image and returns its row of `images.csv`; None if that was done before."""
-    key = measured.key_of(path, model, pixel_size_nm=pixel_size_nm)
-    if measured.is_done(folder, path.stem, key):
+    origin = measured.origin_of(path, model, pixel_size_nm=pixel_size_nm)
+    if measured.is_done(folder, path.stem, origin):
         return None
     settings, done, place = facts["settings"], folder / "done" / f"{path.stem}.json", path.resolve()
     if done.is_file():
         before = read_json(done)
         elsewhere = before["path"] != str(place) and Path(before["path"]).is_file()
-        if elsewhere and before["sha256"] != key["sha256"]:
+        if elsewhere and before["sha256"] != origin["sha256"]:
             raise ValueError(
                 f"{folder} holds results of another image of this name, {before['path']}; "
                 "rename one of them, or give --out another folder"
@@ -248,8 +255,10 @@ def _measure_one(
     if picture.pixel_size_nm is None and facts["unit"] == "nm":
         raise ValueError("no pixel size is known, as it is for others; give --pixel_size_nm")
     scale = measuring.scale_of(model, picture.pixel_size_nm) if settings["rescale"] else 1.0
-    key = {**key, "path": str(place)}
-    return measured.measure(folder, model, picture, key=key, border=facts["border"], scale=scale)
+    origin = {**origin, "path": str(place)}
+    return measured.measure(
+        folder, model, picture, origin=origin, border=facts["border"], scale=scale
+    )
 
 
 @contextmanager

@@ -42,22 +42,22 @@ PER_IMAGE = {
 }
 
 
-def is_done(folder: Path, name: str, key: Mapping[str, Any]) -> bool:
-    """Whether all that belongs to an image is there, made from what `key` says.
+def is_done(folder: Path, name: str, origin: Mapping[str, Any]) -> bool:
+    """Whether all that belongs to an image is there, made from what `origin` says.
 
     Args:
         folder: the measured folder.
         name: of the image.
-        key: as given to `measure`.
+        origin: as given to `measure`.
     """
     files = [folder / kind / f"{name}.{suffix}" for kind, suffix in PER_IMAGE.items()]
     if not all(file.is_file() for file in files):
         return False
     found = read_json(files[-1])
-    return all(found[entry] == value for entry, value in key.items())
+    return all(found[entry] == value for entry, value in origin.items())
 
 
-def key_of(path: Path, model: Model, *, pixel_size_nm: float | None) -> dict[str, Any]:
+def origin_of(path: Path, model: Model, *, pixel_size_nm: float | None) -> dict[str, Any]:
     """What decides whether an image must be measured again, beside the folder's settings."""
     return {
         "sha256": models.checksum(path),
@@ -71,7 +71,7 @@ def measure(
     model: Model,
     picture: Micrograph,
     *,
-    key: Mapping[str, Any],
+    origin: Mapping[str, Any],
     border: str,
     scale: float = 1.0,
 ) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def measure(
         "width_px": labels.shape[1],
     }
     done = {
-        **key,
+        **origin,
         "scale": scale,
         "row": row,
         "instrument": metadata.instrument(picture.path),

@@ -19,9 +19,9 @@ def run(config: ConfigDict, work: Work) -> dict:
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     model = models.of_work(config, work)
     for picture in pictures:
-        key = measured.key_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
-        if not measured.is_done(work.measure, picture.name, key):
-            measured.measure(work.measure, model, picture, key=key, border=c.border)
+        origin = measured.origin_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
+        if not measured.is_done(work.measure, picture.name, origin):
+            measured.measure(work.measure, model, picture, origin=origin, border=c.border)
     facts = {
         "unit": unit,
         "border": c.border,

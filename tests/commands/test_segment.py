@@ -10,7 +10,9 @@ import roifile
 import tifffile
 from PIL import Image
 
-from semjax import main, measured
+from semjax import batch, main, measured
+
+real_report = batch.sample.write
 
 
 @pytest.fixture
@@ -20,6 +22,19 @@ def folder(discs, write_image, tmp_path):
     for name, picture in (("b2", image[::-1]), ("b10", image[:77, :101]), ("a", image)):
         write_image(tmp_path / "images" / f"{name}.tif", picture)
     return tmp_path / "images"
+
+
+@pytest.fixture(autouse=True)
+def reports(monkeypatch):
+    """Folders whose report is asked for: making it takes seconds, and has tests of its own."""
+    folders = []
+
+    def write(given, path):
+        folders.extend(given)
+        return path
+
+    monkeypatch.setattr(batch.sample, "write", write)
+    return folders
 
 
 @pytest.fixture
@@ -55,10 +70,11 @@ def contents(folder):
     }
 
 
-def test_a_folder_is_measured(segment, tmp_path):
+def test_a_folder_is_measured(segment, reports, tmp_path):
     code, said = segment("--imagej_table", "--calibration_uncertainty=0.02")
     assert code == 0 and "particles: " in said
     out = tmp_path / "out"
+    assert reports == [out]
     images = pd.read_csv(out / "images.csv").set_index("image")
     assert list(images.index) == ["a", "b2", "b10"]
     particles = pd.read_csv(out / "particles.csv")
@@ -266,3 +282,21 @@ def test_missing_inputs(segment, bright, tmp_path):
     code, said = segment(images=[bright])
     assert code == 1 and "no images in" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_the_report_tells_of_the_batch(segment, monkeypatch, tmp_path):
+    monkeypatch.setattr(batch.sample, "write", real_report)
+    code, said = segment("--calibration_uncertainty=0.02")
+    assert code == 0 and "report.html" in said and "no report" not in said
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(name in page for name in ("b2", "b10", "sha256"))
+
+
+def test_without_a_report_the_results_stay(segment, monkeypatch, tmp_path):
+    def fail(folders, path):
+        raise ValueError("too many particles for one file")
+
+    monkeypatch.setattr(batch.sample, "write", fail)
+    code, said = segment()
+    assert code == 0 and "there is no report" in said and "too many particles" in said
+    assert (tmp_path / "out" / "particles.csv").is_file()
