@@ -289,7 +289,7 @@ def _warn(doubts: Mapping[str, str]) -> None:
 def _doubt_sizes(folder: Path, model: Model, particles: pd.DataFrame) -> dict[str, str]:
     """What is to be feared for images with particles of other sizes, by name."""
     doubts = {}
-    for name, table in particles[~particles["border"]].groupby("image"):
+    for name, table in particles[particles["kept"]].groupby("image"):
         done = read_json(folder / "done" / f"{name}.json")
         size = done["row"]["pixel_size_nm"]
         sizes = table["min_feret_px"] if size is None else table["min_feret_nm"] / size

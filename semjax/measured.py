@@ -81,7 +81,7 @@ def measure(
         folder: the measured folder.
         model: the model.
         picture: the image.
-        key: what it was made from, see `key_of`.
+        origin: what it was made from, see `origin_of`.
         border: drop or weights, see `measure.border` in the settings.
         scale: as for `measuring.segment`.
 

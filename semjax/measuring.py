@@ -54,7 +54,7 @@ def doubt_sizes(model: Model, min_feret_px: np.ndarray) -> str:
 
     Args:
         model: the model.
-        min_feret_px: of the particles off the border, in pixels as the model saw them.
+        min_feret_px: of the particles that are kept, in pixels as the model saw them.
 
     Returns:
         Nothing if at least nine in ten are as large as those trained for, or no more than two are

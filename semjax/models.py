@@ -117,10 +117,10 @@ def learn_ranges(model: Model, images: pd.DataFrame, particles: pd.DataFrame) ->
     Args:
         model: of the run.
         images: rows of `images.csv`.
-        particles: rows of `particles.csv`; those at the border do not count.
+        particles: rows of `particles.csv`; those that are kept count.
     """
     known = images["pixel_size_nm"].dropna()
-    chosen = particles[~particles["border"]]
+    chosen = particles[particles["kept"]]
     if "min_feret_nm" in chosen:
         side_nm = chosen["image"].map(images.set_index("image")["pixel_size_nm"])
         sizes = chosen["min_feret_nm"] / side_nm
@@ -229,7 +229,7 @@ def _of_finished(work: Work) -> Model:
     model = of_work(read_json(work.config), work)
     text = {"image": str}
     images = pd.read_csv(work.measure / "images.csv", dtype=text)
-    particles = pd.read_csv(work.measure / "particles.csv", dtype=text | {"border": bool})
+    particles = pd.read_csv(work.measure / "particles.csv", dtype=text | {"kept": bool})
     model = learn_ranges(model, images, particles)
     if _is_up_to_date(work, "score"):
         scores = _name_scores(read_json(work.score / "scores.json"))

@@ -86,10 +86,10 @@ def test_ranges_are_those_of_the_images_that_were_measured(bright, unit):
     side = {"a": 4.0, "b": 8.0} if unit == "nm" else {"a": None, "b": None}
     images = pd.DataFrame({"image": list(side), "pixel_size_nm": list(side.values())})
     rng = np.random.default_rng(0)
-    particles = pd.DataFrame({"image": ["a"] * 500 + ["b"] * 500, "border": rng.random(1000) < 0.1})
+    particles = pd.DataFrame({"image": ["a"] * 500 + ["b"] * 500, "kept": rng.random(1000) < 0.9})
     sizes = rng.uniform(10, 50, 1000)
-    expected = np.percentile(sizes[~particles["border"]], [1, 50, 99])
-    sizes[particles["border"]] = 1000
+    expected = np.percentile(sizes[particles["kept"]], [1, 50, 99])
+    sizes[~particles["kept"]] = 1000
     factor = particles["image"].map(side) if unit == "nm" else 1.0
     particles[f"min_feret_{unit}"] = sizes * factor
     trained = models.learn_ranges(models.load(bright), images, particles).trained
