@@ -26,6 +26,11 @@ BORROWED = {
     ),
     "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
 }
+# Settings of the data that only lengths in nm depend on.
+CALIBRATION = {
+    *("pixel_size_nm", "scale_bar_nm", "scale_bar_px"),
+    *("calibration", "calibration_uncertainty"),
+}
 # Settings that change neither a stage's result nor whether it may go on.
 FREE = ("log_every", "save_every")
 
@@ -76,7 +81,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     if not uses_truth:
         left_out.add("truth")
     if name == "shapes":  # which sees of the micrographs no more than the size of their pixels
-        left_out |= {"clean", "test_images"}
+        left_out |= {"clean", "test_images", "calibration_uncertainty"}
     if not (uses_truth or config.data.clean):
         left_out.add("test_images")
     if not uses_truth or name == "segment":
@@ -84,7 +89,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     # Outlines that were drawn at another pixel size are scaled to the micrographs'.
     own_size = config.data.source == "folder" or config.data.outline_pixel_size_nm > 0
     if not (name in ("measure", "score") or (name == "shapes" and own_size)):
-        left_out.add("pixel_size_nm")
+        left_out |= CALIBRATION
     if not (name == "shapes" and own_size):
         left_out.add("outline_pixel_size_nm")
     if name != "shapes":

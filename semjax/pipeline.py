@@ -1,23 +1,20 @@
 """The workflow: which stages run, which are skipped, resumed or made again."""
 
-import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import marks, messages, validate, variants, workdir
+from semjax import marks, messages, validate, variants, versions, workdir
 from semjax.workdir import Work
 
 STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
-LIBRARIES = ("semjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def run(
@@ -107,6 +104,7 @@ def _choose_variant(config: ConfigDict, work: Work, overrides: Mapping[str, Any]
         recorded = workdir.read_json(work.config).get("variant")
     variants.choose(config.variant, platform="cpu", recorded=recorded)  # mistakes first
     if config.variant == "" and not recorded:
+        variants.lay(config, "", overrides)
         return
     import jax
 
@@ -188,7 +186,7 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
             "seconds": seconds,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": devices.describe(),
-            "versions": _list_versions(),
+            "versions": versions.collect(),
             "summary": summary,
         },
     )
@@ -204,13 +202,3 @@ def _write_config(config: ConfigDict, work: Work) -> None:
 def _write_report(config: ConfigDict, work: Work) -> None:
     page = import_module("semjax.report.page")
     page.write(work.path, title=config.name)
-
-
-def _list_versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except ImportError:  # not installed, as semjax itself when run from a copy
-            found[library] = "not installed"
-    return found

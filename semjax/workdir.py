@@ -82,6 +82,11 @@ class Work:
     def score(self) -> Path:
         return self.stage("score")
 
+    # The model for further images, in one folder to hand on.
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
     @property
     def outlines(self) -> Path:
         return self.shapes / "outlines.npz"

@@ -12,7 +12,7 @@ import tifffile
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, predict, truth
+from semjax import inputs, models, predict, truth
 from semjax.analysis import classical, kept, legacy, regions, scores, sizes, split, trust
 from semjax.data.images import Micrograph
 from semjax.workdir import Work, write_json, write_text
@@ -78,6 +78,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             row["pq"],
         )
     best = table[OURS]
+    models.add_truth(work.model, table)
     return {"images": len(pictures), **{k: best[k] for k in ("image_iou", "f1_50", "f1_75", "pq")}}
 
 

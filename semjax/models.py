@@ -1,0 +1,269 @@
+"""Model folders: all that is needed to measure further images, in one folder to hand on.
+
+    MODEL/model.json                                  how images are prepared, what was trained for
+    MODEL/segmenter/{config.json,variables.npz}
+    MODEL/classifier/{config.json,variables.npz}
+
+The workflow's `measure` writes one as `model` in the work folder.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from semjax import predict, versions
+from semjax.workdir import Work, read_json, write_json
+
+FORMAT = 1
+PARTS = {"segmenter": "segment", "classifier": "classify"}  # and the stages that train them
+FILES = ("config.json", "variables.npz")
+RECIPE = (
+    *("contrast", "dark_particles", "info_bar_px", "tile_px", "flips"),
+    *("min_area_px", "split", "thresholds"),
+)
+PERCENTS = (1, 50, 99)  # of the sizes measured on the training images
+
+
+class Model(NamedTuple):
+    """A model in memory.
+
+    Attributes:
+        path: the folder it was read from.
+        recipe: how images are prepared, split and cleaned; the entries are `RECIPE`.
+        trained: `pixel_size_nm`, smallest and largest of the training images, or None; and
+            `min_feret_px`, percentiles p1, p50 and p99 of the sizes measured there, or None.
+        scores: what is known of its quality, by what it was found on.
+        files: the two networks' folders.
+        segmenter: with the recipe's threshold.
+        classifier: with the recipe's threshold.
+        hash: SHA-256 of recipe and weights; the same hash gives the same results.
+    """
+
+    path: Path
+    recipe: dict[str, Any]
+    trained: dict[str, Any]
+    scores: dict[str, Any]
+    files: dict[str, Path]
+    segmenter: predict.Model
+    classifier: predict.Model
+    hash: str
+
+
+def load(path: str | Path) -> Model:
+    """Reads a model folder, or the model of a finished work folder.
+
+    Raises:
+        FileNotFoundError: the folder is neither.
+        ValueError: it is damaged, was changed, or was written by a newer semjax; or the workflow
+            has not come to its end there.
+    """
+    path = Path(path).expanduser()
+    if (path / "model.json").is_file():
+        return _read(path)
+    if (path / "config.json").is_file() and (path / "7_measure").is_dir():
+        return _of_finished(Work(path))
+    raise FileNotFoundError(
+        f"no model in {path}: expected a model folder (with model.json, segmenter and classifier) "
+        "or the work folder of a finished run"
+    )
+
+
+def of_work(config: Mapping[str, Any], work: Work) -> Model:
+    """The model of a work folder whose networks are trained; nothing measured is looked at.
+
+    Args:
+        config: all settings of the run.
+        work: the work folder.
+    """
+    files = {part: work.stage(stage) / "model" for part, stage in PARTS.items()}
+    networks = {part: predict.load(folder) for part, folder in files.items()}
+    data, measure = config["data"], config["measure"]
+    recipe = {
+        "contrast": {end: data[f"contrast_{end}"] for end in ("low", "high", "knee")},
+        "dark_particles": data["dark_particles"],
+        "info_bar_px": data["info_bar_px"],
+        "tile_px": list(measure["tile_px"]),
+        "flips": measure["flips"],
+        "min_area_px": measure["min_area_px"],
+        "split": networks["segmenter"].settings["split"],
+        "thresholds": {part: network.settings["threshold"] for part, network in networks.items()},
+    }
+    threshold = recipe["thresholds"]["segmenter"]
+    tried = read_json(work.segment / "threshold.json")["tried"]
+    held_out = {
+        f"held-out pairs ({config['segment']['pairs']})": row
+        for row in tried
+        if row["threshold"] == threshold
+    }
+    return Model(
+        path=work.path,
+        recipe=recipe,
+        trained={"pixel_size_nm": None, "min_feret_px": None},
+        scores=held_out,
+        files=files,
+        hash=_hash(recipe, _checksums(files)),
+        **networks,
+    )
+
+
+def learn_ranges(model: Model, images: pd.DataFrame, particles: pd.DataFrame) -> Model:
+    """The model with the ranges of its training images, as they were measured.
+
+    Args:
+        model: of the run.
+        images: rows of `images.csv`.
+        particles: rows of `particles.csv`; those that are kept count.
+    """
+    known = images["pixel_size_nm"].dropna()
+    chosen = particles[particles["kept"]]
+    if "min_feret_nm" in chosen:
+        side_nm = chosen["image"].map(images.set_index("image")["pixel_size_nm"])
+        sizes = chosen["min_feret_nm"] / side_nm
+    else:
+        sizes = chosen["min_feret_px"]
+    found = {f"p{n}": round(float(sizes.quantile(n / 100)), 2) for n in PERCENTS}
+    trained = {
+        "pixel_size_nm": [float(known.min()), float(known.max())] if len(known) else None,
+        "min_feret_px": found if len(sizes) else None,
+    }
+    return model._replace(trained=trained)
+
+
+def bundle(model: Model, folder: Path) -> None:
+    """Writes a model folder; one that is there is replaced.
+
+    `model.json` comes last and says what the other files must be, so that none is half.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").unlink(missing_ok=True)
+    for part, source in model.files.items():
+        (folder / part).mkdir(exist_ok=True)
+        for file in FILES:
+            partial = folder / part / f"{file}.part"
+            partial.write_bytes((source / file).read_bytes())
+            os.replace(partial, folder / part / file)
+    described = {
+        "format": FORMAT,
+        "versions": versions.collect(),
+        "recipe": model.recipe,
+        "trained": model.trained,
+        "scores": model.scores,
+        "sha256": _checksums({part: folder / part for part in PARTS}),
+    }
+    write_json(folder / "model.json", described)
+
+
+def add_truth(folder: Path, table: Mapping[str, Any]) -> None:
+    """Adds the scores of a run's own images to its model folder, if there is one.
+
+    Args:
+        folder: the model folder.
+        table: as in `scores.json` of the stage `score`.
+    """
+    if (folder / "model.json").is_file():
+        described = read_json(folder / "model.json")
+        described["scores"] |= _name_scores(table)
+        write_json(folder / "model.json", described)
+
+
+def _name_scores(table: Mapping[str, Any]) -> dict[str, Any]:
+    named = {
+        "truth of the run's images": table.get("semjax"),
+        "truth of the test images": table.get("semjax, test images"),
+    }
+    return {name: scores for name, scores in named.items() if scores}
+
+
+def _read(path: Path) -> Model:
+    file = path / "model.json"
+    try:
+        described = json.loads(file.read_text(encoding="utf-8"))
+        newer = described["format"] > FORMAT
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error!r}); copy the model folder again") from error
+    if newer:
+        raise ValueError(
+            f"{file} has format {described['format']}, but this semjax knows formats up to "
+            f"{FORMAT}; update it (pip install -U semjax)"
+        )
+    missing = {"recipe", "trained", "scores", "sha256"} - set(described)
+    missing |= set(RECIPE) - set(described.get("recipe", ()))
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the model folder again")
+    files = {part: path / part for part in PARTS}
+    expected, found = described["sha256"], _checksums(files)
+    for name in sorted(expected | found):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{path / name} is not the file that model.json was written for (its SHA-256 "
+                "differs): it is damaged or was replaced; copy the model folder again"
+            )
+    networks = {part: predict.load(folder) for part, folder in files.items()}
+    recipe = described["recipe"]
+    for part, network in networks.items():
+        network.settings["threshold"] = recipe["thresholds"][part]
+    networks["segmenter"].settings["split"] = recipe["split"]
+    return Model(
+        path=path,
+        recipe=recipe,
+        trained=described["trained"],
+        scores=described["scores"],
+        files=files,
+        hash=_hash(recipe, found),
+        **networks,
+    )
+
+
+def _of_finished(work: Work) -> Model:
+    """The model of a work folder, with the ranges and scores that were found there."""
+    if not _is_up_to_date(work, "measure"):
+        raise ValueError(
+            f"the run in {work.path} has not come to its end, so its model is not known yet; "
+            "start it again with the same command, it goes on where it ended"
+        )
+    model = of_work(read_json(work.config), work)
+    text = {"image": str}
+    images = pd.read_csv(work.measure / "images.csv", dtype=text)
+    particles = pd.read_csv(work.measure / "particles.csv", dtype=text | {"kept": bool})
+    model = learn_ranges(model, images, particles)
+    if _is_up_to_date(work, "score"):
+        scores = _name_scores(read_json(work.score / "scores.json"))
+        model = model._replace(scores=model.scores | scores)
+    return model
+
+
+def _is_up_to_date(work: Work, name: str) -> bool:
+    """Whether a stage is done, with what the stages before it hold now."""
+    mark = work.stage(name) / "done.json"
+    if not mark.is_file():
+        return False
+    upstream = {
+        work.stage(s) / "done.json": made for s, made in read_json(mark)["upstream"].items()
+    }
+    return all(path.is_file() and read_json(path)["id"] == made for path, made in upstream.items())
+
+
+def _checksums(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of the networks' files by their names in a model folder."""
+    return {
+        f"{part}/{file}": checksum(folder / file)
+        for part, folder in files.items()
+        for file in FILES
+        if (folder / file).is_file()
+    }
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(recipe: Mapping[str, Any], checksums: Mapping[str, str]) -> str:
+    text = json.dumps([recipe, checksums], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
