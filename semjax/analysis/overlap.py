@@ -61,13 +61,13 @@ def find(images: Sequence[np.ndarray], *, least: float) -> list[Overlap]:
             value = np.where(enough, both[k] / np.maximum(power, 1e-6), 0) * np.sqrt(share)
             place = np.unravel_index(int(value.argmax()), value.shape)
             if value[place] >= least:
-                shift = [
-                    int(n - size if 2 * n > size else n) * factor
-                    for n, size in zip(place, shape, strict=True)
-                ]
                 root = float(np.sqrt(share[place]))
                 correlation = min(float(value[place]) / root, 1.0)
-                found.append(Overlap(i, j, *shift, root**2, correlation))
+                down, right = (
+                    int(n - size if 2 * n > size else n) * factor
+                    for n, size in zip(place, shape, strict=True)
+                )
+                found.append(Overlap(i, j, down, right, root**2, correlation))
     return found
 
 
