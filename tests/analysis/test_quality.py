@@ -100,8 +100,8 @@ def test_floating_point_values_do_not_pile_up(clean):
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("i", range(len(SHARES)))
 def test_a_scale_bar_is_found_where_it_is(clean, level, i):
-    image = clean[i].copy()
-    assert quality.burnt_in(image) == []
+    assert quality.burnt_in(clean[i]) == []
+    image = np.clip(clean[i], 20, 200)  # nothing else as black or white touches it
     image[170:175, 150:240] = level
     assert quality.burnt_in(image) == [quality.Bar(170, 150, 5, 90)]
 
