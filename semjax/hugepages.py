@@ -24,7 +24,7 @@ def restart() -> None:
     Needs Linux with glibc 2.35 or newer. Whoever sets `GLIBC_TUNABLES`, even to nothing, decides
     for themselves.
     """
-    if not _possible():
+    if not possible():
         return
     tunables = ":".join(f"{name}={value}" for name, value in TUNABLES.items())
     environment = {**os.environ, "GLIBC_TUNABLES": tunables}
@@ -33,7 +33,8 @@ def restart() -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def _possible() -> bool:
+def possible() -> bool:
+    """Whether large pages can be asked for here, and nobody has decided otherwise."""
     if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ or not sys.executable:
         return False
     try:

@@ -177,7 +177,7 @@ def count_particles(image: np.ndarray) -> tuple[int, float, float]:
         else:
             typical, diameter = 0, float("nan")
         if factor == 1 or diameter >= 12:  # or too small to be seen in the shrunken image
-            n = np.count_nonzero(areas > SPECK * typical)
+            n = int(np.count_nonzero(areas > SPECK * typical))
             return n, factor * diameter, float(mask.mean())
         factor = 1
 
@@ -216,7 +216,7 @@ def scale_bar(text: str) -> tuple[float, float]:
     except ValueError:
         raise wrong from None
     if len(numbers) == 2 and all(len(end) == 2 for end in numbers):
-        px = float(np.hypot(*np.subtract(*numbers)))
+        px = float(np.linalg.norm(np.subtract(numbers[0], numbers[1])))
     elif len(numbers) == 1 and len(numbers[0]) == 1:
         px = numbers[0][0]
     else:

@@ -11,7 +11,7 @@ from semjax import hugepages
 PROGRAM = """
 import os, sys
 from semjax import hugepages
-hugepages._possible = lambda: "GLIBC_TUNABLES" not in os.environ
+hugepages.possible = lambda: "GLIBC_TUNABLES" not in os.environ
 hugepages.restart()
 print(os.environ["GLIBC_TUNABLES"], sys.argv[1:], sys.flags.utf8_mode)
 """
@@ -40,21 +40,21 @@ def linux(monkeypatch, tmp_path):
 @pytest.mark.parametrize("version", ["glibc 2.35", "glibc 2.100", "glibc 3.0"])
 def test_possible(linux, monkeypatch, version):
     monkeypatch.setattr(os, "confstr", lambda name: version)
-    assert hugepages._possible()
+    assert hugepages.possible()
 
 
 @pytest.mark.parametrize("version", ["glibc 2.34", "musl 1.2", "", "odd"])
 def test_other_libraries_are_left_alone(linux, monkeypatch, version):
     monkeypatch.setattr(os, "confstr", lambda name: version)
-    assert not hugepages._possible()
+    assert not hugepages.possible()
 
 
 def test_what_the_user_or_the_system_decided_stands(linux, monkeypatch):
     linux.write_text("always madvise [never]")
-    assert not hugepages._possible()
+    assert not hugepages.possible()
     linux.unlink()
-    assert not hugepages._possible()
+    assert not hugepages.possible()
     linux.write_text("[always] madvise never")
-    assert hugepages._possible()
+    assert hugepages.possible()
     monkeypatch.setenv("GLIBC_TUNABLES", "")
-    assert not hugepages._possible()
+    assert not hugepages.possible()

@@ -8,6 +8,8 @@ from scipy import fft, ndimage
 
 _SIDE_PX = 128  # longest side of the shrunken images
 _SMOOTH_PX = 3.0  # shrunken px; what is wider is shading, not structure
+_NEAR_PX = 6  # shrunken px around the best shift that belong to it
+_ALONE = 2.0  # times as high as any other is the correlation of a true overlap
 _LEAST = 0.15  # share of an image that must lie on the other
 
 
@@ -60,15 +62,24 @@ def find(images: Sequence[np.ndarray], *, least: float) -> list[Overlap]:
             share = np.clip(area[k] / smaller, 0, 1)
             value = np.where(enough, both[k] / np.maximum(power, 1e-6), 0) * np.sqrt(share)
             place = np.unravel_index(int(value.argmax()), value.shape)
-            if value[place] >= least:
-                shift = [
-                    int(n - size if 2 * n > size else n) * factor
-                    for n, size in zip(place, shape, strict=True)
-                ]
+            if value[place] >= max(least, 1e-6) and _stands_alone(value, place):
                 root = float(np.sqrt(share[place]))
                 correlation = min(float(value[place]) / root, 1.0)
-                found.append(Overlap(i, j, *shift, root**2, correlation))
+                down, right = (
+                    int(n - size if 2 * n > size else n) * factor
+                    for n, size in zip(place, shape, strict=True)
+                )
+                found.append(Overlap(i, j, down, right, root**2, correlation))
     return found
+
+
+def _stands_alone(value: np.ndarray, place: tuple) -> bool:
+    """Whether no other shift correlates nearly as well, as where particles match by chance."""
+    peak = value[place]
+    near = [slice(None, 2 * _NEAR_PX + 1)] * 2
+    shifted = np.roll(value, [_NEAR_PX - n for n in place], axis=(0, 1))
+    shifted[*near] = 0
+    return bool(peak >= _ALONE * shifted.max())
 
 
 def _shrink(image: np.ndarray, factor: int) -> np.ndarray:

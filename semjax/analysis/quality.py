@@ -12,6 +12,7 @@ from scipy import ndimage
 _STRONGEST = 99.7  # percentile of the slope above which a pixel counts as an edge
 _NEAR = 15  # px; the neighbourhood in which an edge rises
 _STREAK_PX = 3  # rows of a streak at most
+_LONG_PX = 64  # columns of a streak at least: more than a particle has
 _END = 0.02  # of the range: values this near its ends are black or white
 _BLOCKS = 8  # across an image, for what changes slowly
 
@@ -82,13 +83,13 @@ def clipped(image: np.ndarray) -> tuple[float, float]:
 def streaks(image: np.ndarray) -> float:
     """Share of the rows with a bright or dark streak: charging, or the beam's instability.
 
-    A streak is up to 3 rows high and at least an eighth of the image wide, and differs from the
+    A streak is up to 3 rows high and at least 64 px and an eighth of the image wide, and differs from the
     rows above and below by more than 15 % of the contrast.
     """
     low, high = contrast(image)
     if high <= low:
         return 0.0
-    length = max(16, image.shape[1] // 8)
+    length = min(max(_LONG_PX, image.shape[1] // 8), image.shape[1] // 2)
     along = ndimage.uniform_filter1d(image.astype(np.float32), length, axis=1)[:, :: length // 4]
     around = ndimage.median_filter(along, size=(2 * _STREAK_PX + 1, 1), mode="nearest")
     lines = np.abs(along - around).max(axis=1) > 0.15 * (high - low)

@@ -130,7 +130,7 @@ def _summarise(seen):
 
     sources = Counter(i.pixel_size_from for i in seen)
     yield ""
-    yield "bar: rows cut; grey: levels used; area, count, size (px): of particles; tile: its side (px)"
+    yield "bar: rows cut; grey: levels used; area, count, size in px: of particles; tile: its side"
     yield "pixel size: " + ", ".join(f"{source} ({n})" for source, n in sources.most_common(5))
     used = Counter(
         ", ".join(v for k, v in i.instrument.items() if k != "date") or "not told" for i in seen
