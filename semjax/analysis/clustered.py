@@ -29,7 +29,7 @@ def clusters(images: np.ndarray) -> tuple[np.ndarray, str | None]:
     return np.arange(cluster.size), note
 
 
-def intervals(
+def samples(
     statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
     values: np.ndarray,
     weights: np.ndarray,
@@ -38,50 +38,76 @@ def intervals(
     bootstrap: int,
     seed: int,
 ) -> np.ndarray | None:
-    """95 % bootstrap intervals of statistics, drawing whole clusters.
+    """Statistics of samples of whole clusters.
 
     As many clusters as there are get drawn with replacement, and each comes with all its particles.
     Those are not drawn once more: what two stages of drawing add to the variance is there already,
     since particles vary within the clusters drawn.
 
-    The ends are not the 2.5th and 97.5th percentile but a little further out, so that for a mean
-    over few clusters they agree with Student's t instead of the normal distribution.
-
     Args:
         statistic: of values (n,) and weights (n,), zero for particles that are not drawn; gives
-            (k,) numbers, NaN for what cannot be said.
-        values: (n,), or (n, m) for a statistic of several columns.
+            (k,) numbers.
+        values: (n,).
         weights: (n,), positive.
         cluster: of each particle, (n,), 0 to G - 1, as from `clusters`.
         bootstrap: number of samples.
         seed: of the samples; the same for two quantities means the same images drawn.
 
     Returns:
-        (k, 2) low and high ends, NaN where no sample had the statistic; None for fewer than two
-        clusters or no samples.
+        (bootstrap, k); None for fewer than five clusters or two samples.
 
     Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8; Field
-    and Welsh, Journal of the Royal Statistical Society B 69 (2007) 369, for whole clusters;
-    Hesterberg, The American Statistician 69 (2015) 371, "expanded percentile", for the ends.
+    and Welsh, Journal of the Royal Statistical Society B 69 (2007) 369.
     """
     n = int(cluster.max(initial=-1)) + 1
-    if n < 2 or bootstrap < 1:
+    if n < MIN_IMAGES or bootstrap < 2:
         return None
     rng = np.random.default_rng(seed)
-    samples = []
-    for _ in range(bootstrap):
-        times = np.bincount(rng.integers(n, size=n), minlength=n)
-        samples.append(statistic(values, weights * times[cluster]))
-    drawn = np.stack(samples)
-    tail = stats.norm.cdf(
-        stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * np.sqrt(n / (n - 1)),
+    drawn = (rng.integers(n, size=n) for _ in range(bootstrap))
+    return np.stack(
+        [statistic(values, weights * np.bincount(d, minlength=n)[cluster]) for d in drawn]
     )
-    ends = np.full((drawn.shape[1], 2), np.nan)
-    for i, column in enumerate(drawn.T):
-        usable = column[np.isfinite(column)]
-        if usable.size:
-            ends[i] = np.quantile(usable, (tail, 1 - tail))
-    return ends
+
+
+def student_intervals(found: np.ndarray, drawn: np.ndarray, n: int) -> np.ndarray:
+    """95 % intervals of positive statistics: Student's t on their logarithms.
+
+    The logarithm's standard error is the spread over samples, which for n clusters is too small by
+    sqrt((n - 1) / n). Percentiles of the samples are worse: they are too narrow for few clusters,
+    and what spreads come out too small in the sample do so once more in samples of it.
+
+    In simulations of images that differ as much as two thirds of the spread within one (see the
+    tests), intervals cover means and medians in 93 to 97 % of all cases with 6 to 40 images; D10,
+    D90 and geometric standard deviations in 85 to 92 % with 6 images, 90 to 93 % with 40.
+
+    Args:
+        found: of all clusters, positive, (k,).
+        drawn: from `samples`, (b, k).
+        n: number of clusters.
+
+    Returns:
+        (k, 2) low and high ends.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 12.
+    """
+    logs = np.log(drawn)
+    error = np.sqrt(n / (n - 1)) * logs.std(axis=0, ddof=1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
+    return np.stack([found * np.exp(-half), found * np.exp(half)], axis=1)
+
+
+def percentile_interval(drawn: np.ndarray, n: int) -> tuple[float, float]:
+    """95 % interval of a share, which may be 0 or 1, from its samples (b,) over n clusters.
+
+    The ends lie further out than the 2.5th and 97.5th percentile, so that for a mean over few
+    clusters they agree with Student's t instead of the normal distribution.
+
+    Source: Hesterberg, The American Statistician 69 (2015) 371, "expanded percentile".
+    """
+    t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1)
+    tail = stats.norm.cdf(t * np.sqrt(n / (n - 1)))
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def standard_error(

@@ -30,6 +30,8 @@ CAVEATS = (
     "An image shows projections: the dimension along the beam is unknown. Flat particles lie on "
     "their faces, so a plate thinner than 100 nm may count here as larger.",
     "Particles smaller than the smallest countable size are missed, which lowers the share.",
+    "The interval knows counting, and the pixel size and the contours as far as their uncertainty "
+    "is in the budget.",
     "Constituent particles hidden inside or behind agglomerates are not seen.",
     "Only particles that can be measured well are kept. If small ones are dropped more or less "
     "often than large ones, the share is off; border particles are lost the more, the larger.",
@@ -48,8 +50,9 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     z = stats.norm.ppf((1 + clustered.CONFIDENCE) / 2)
     middle = share + z * z / (2 * n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    ends = np.clip((middle + np.array([-half, half])) / (1 + z * z / n), 0, 1)
-    return float(ends[0]), float(ends[1])
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    # Exactly 0 and 1 there, but for rounding.
+    return (float(low) if share > 0 else 0.0), (float(high) if share < 1 else 1.0)
 
 
 def statement(interval: tuple[float, float] | None, n: int, *, unit: str, nano_nm: float) -> str:
@@ -80,6 +83,7 @@ def describe(
     *,
     unit: str,
     nano_nm: float,
+    shift_nm: float = 0.0,
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -89,8 +93,10 @@ def describe(
     shows it. The recommendation counts 100 nm itself in, so this share does, unlike
     `share_below_nano` in `distribution.summarize`; they differ only by particles exactly there.
 
-    The statement rests on the wider of two intervals at each end: that over images, which knows
+    Of two intervals for counting, the wider is taken at each end: that over images, which knows
     that particles of an image are alike, and Wilson's, which knows that none of n is not never.
+    How far all sizes may be wrong together is told by the shares at limits shifted by as much; the
+    distances from the share to both ends add up as squares, as independent uncertainties do.
 
     Args:
         sizes: minimum Feret diameters in nm, or px without a pixel size, (n,).
@@ -98,6 +104,7 @@ def describe(
         cluster: from `clustered.clusters`, (n,).
         unit: nm or px.
         nano_nm: the limit.
+        shift_nm: by how much sizes near the limit may all be wrong, at about 95 %.
         bootstrap: samples for the interval over images.
         seed: of the samples.
 
@@ -111,6 +118,7 @@ def describe(
         "interval": None,
         "bootstrap_interval": None,
         "wilson_interval": None,
+        "systematic_interval": None,
         "criterion": CRITERION,
         "caveats": list(CAVEATS),
         "reference": REFERENCE,
@@ -119,17 +127,23 @@ def describe(
     if unit == "nm" and sizes.size:
         small = (sizes <= nano_nm).astype(float)
         share = float(np.average(small, weights=weights))
-        effective = weights.sum() ** 2 / (weights**2).sum()
-        interval = result["wilson_interval"] = wilson(share, effective)
-        ends = clustered.intervals(
-            lambda x, w: np.array([(w * x).sum() / w.sum()]),
-            *(small, weights, cluster),
-            bootstrap=bootstrap,
-            seed=seed,
+        low, high = result["wilson_interval"] = wilson(
+            share, weights.sum() ** 2 / (weights**2).sum()
         )
-        if ends is not None:
-            low, high = result["bootstrap_interval"] = (float(ends[0, 0]), float(ends[0, 1]))
-            interval = (min(low, interval[0]), max(high, interval[1]))
+        drawn = clustered.samples(
+            lambda x, w: w @ x / w.sum(), *(small, weights, cluster), bootstrap=bootstrap, seed=seed
+        )
+        if drawn is not None:
+            ends = clustered.percentile_interval(drawn, int(cluster.max()) + 1)
+            result["bootstrap_interval"] = ends
+            low, high = min(low, ends[0]), max(high, ends[1])
+        less, more = (
+            float(np.average(sizes <= nano_nm + shift, weights=weights))
+            for shift in (-shift_nm, shift_nm)
+        )
+        result["systematic_interval"] = (less, more)
+        below, above = np.hypot(share - low, share - less), np.hypot(high - share, more - share)
+        interval = (max(share - float(below), 0.0), min(share + float(above), 1.0))
         result |= {"share": share, "interval": interval}
     result["statement"] = statement(interval, sizes.size, unit=unit, nano_nm=nano_nm)
     return result

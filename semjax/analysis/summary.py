@@ -75,7 +75,8 @@ def describe(
         seed: of samples and simulations.
         calibration_uncertainty: relative standard uncertainty of the pixel size.
         agglomerates: rows of `agglomerates.groups` of all images.
-        sensitivity: column `mean`: mean minimum Feret diameters at shifted thresholds or contours.
+        sensitivity: rows of `uncertainty.sensitivity`, or any table with a column `mean`: mean
+            minimum Feret diameters at shifted thresholds or contours.
 
     Returns:
         Plain JSON values, rounded to 6 digits; None for what cannot be said. `[u]` is `unit`;
@@ -87,6 +88,7 @@ def describe(
         - `intervals`: `confidence` (0.95), `samples`, `drawn` (images or particles), `clusters`
           (how many are drawn), `note`;
         - `weighting`: the assumption behind `area_weighted` and `volume_weighted`;
+        - `goodness`: how to read the p values and AIC of the fits;
         - `measurands`: {`min_feret`, `max_feret`, `equivalent_circular_diameter`, `perimeter`,
           `area`, `aspect_ratio`, `circularity`, `solidity`}, of each:
 
@@ -114,9 +116,10 @@ def describe(
           `relative_standard_uncertainty`, `degrees_of_freedom`, `how`}], `combined_relative`,
           `combined` [u], `coverage_factor` (2), `expanded_relative`, `expanded` [u],
           `effective_degrees_of_freedom`, `note`, `reference`;
-        - `nano`: `limit_nm`, `n`, `share` (at most `limit_nm`, by number), `interval` (the wider of
-          the next two at each end), `bootstrap_interval`, `wilson_interval`, `statement` (see
-          `nano.statement`), `criterion`, `caveats` [sentences], `reference`.
+        - `nano`: `limit_nm`, `n`, `share` (at most `limit_nm`, by number), `interval` (of the next
+          three together, see `nano.describe`), `bootstrap_interval` (over images or particles),
+          `wilson_interval`, `systematic_interval` (sizes wrong by calibration and segmentation),
+          `statement` (see `nano.statement`), `criterion`, `caveats` [sentences], `reference`.
 
     Raises:
         ValueError: for another unit or border rule, a table without a column that is needed, or
@@ -145,6 +148,14 @@ def describe(
     sizes = kept[f"min_feret_{unit}"].to_numpy(float)
     pixel_size = _pixel_sizes(kept, unit)
     common = (sizes, weights, cluster)
+    budget = uncertainty.budget(
+        *common,
+        pixel_size,
+        unit=unit,
+        calibration=calibration_uncertainty,
+        sensitivity=sensitivity,
+    )
+    shift = uncertainty.systematic(budget, nano_nm)
     result = {
         "unit": unit,
         "border": border,
@@ -154,20 +165,17 @@ def describe(
             "samples": bootstrap,
             "drawn": "images" if weak is None else "particles",
             "clusters": n_clusters,
-            "note": weak if n_clusters > 1 else "Fewer than two particles: no intervals.",
+            "note": weak if n_clusters >= clustered.MIN_IMAGES else "Too few: no intervals.",
         },
         "weighting": WEIGHTED,
+        "goodness": fits.GOODNESS,
         "measurands": measurands,
         "smallest_countable": _smallest(sizes, weights, pixel_size),
         "agglomerates": touching.describe(agglomerates, unit=unit),
-        "uncertainty": uncertainty.budget(
-            *common,
-            pixel_size,
-            unit=unit,
-            calibration=calibration_uncertainty,
-            sensitivity=sensitivity,
+        "uncertainty": budget,
+        "nano": nano.describe(
+            *common, unit=unit, nano_nm=nano_nm, shift_nm=shift, bootstrap=bootstrap, seed=seed
         ),
-        "nano": nano.describe(*common, unit=unit, nano_nm=nano_nm, bootstrap=bootstrap, seed=seed),
     }
     return plain(result)
 
@@ -227,7 +235,8 @@ def _counts(particles: pd.DataFrame, images: pd.DataFrame, kept: pd.DataFrame, n
         missing = f"{len(more)} images of particles are not in the table of images."
         note = missing if note is None else f"{note} {missing}"
     dropped = particles[~particles["kept"].astype(bool)]
-    reasons = dropped["reason"].fillna("").replace("", "no reason given").value_counts()
+    reason = dropped["reason"].astype(object)
+    reasons = reason.where(reason.notna() & (reason != ""), "no reason given").value_counts()
     return {
         "images": len(known) + len(more),
         "particles": len(particles),
@@ -239,7 +248,10 @@ def _counts(particles: pd.DataFrame, images: pd.DataFrame, kept: pd.DataFrame, n
 
 
 def _number(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The statistics that get intervals, in their order; values rise, weights may be 0."""
+    """The statistics that get intervals, in their order; values rise, weights may be 0.
+
+    A sample that draws the same single particle again and again has no spread.
+    """
     used = weights > 0
     values, weights = values[used], weights[used]
     total = weights.sum()
@@ -249,7 +261,7 @@ def _number(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     logs = np.log(values)
     log_mean = weights @ logs / total
     free = total - weights @ weights / total
-    spread = weights @ (logs - log_mean) ** 2 / free if free > 0 else np.nan
+    spread = weights @ (logs - log_mean) ** 2 / free if used.sum() > 1 else 0.0
     mean = weights @ values / total
     return np.array([mean, d50, d10, d50, d90, np.exp(log_mean), np.exp(np.sqrt(spread))])
 
@@ -272,11 +284,14 @@ def _measurand(
     summary = distribution.summarize(values, weights, bootstrap=0, seed=seed)
     statistics = ("mean", "median", "sd", "d10", "d50", "d90", "geometric_mean", "geometric_sd")
     number = {key: summary[key] for key in statistics} | {"skewness": _skewness(values, weights)}
-    ends = clustered.intervals(_number, values, weights, cluster, bootstrap=bootstrap, seed=seed)
-    for i, key in enumerate(INTERVALS):
-        number[f"{key}_interval"] = None
-        if ends is not None and np.isfinite(ends[i]).all():
-            number[f"{key}_interval"] = ends[i].tolist()
+    number |= dict.fromkeys(f"{key}_interval" for key in INTERVALS)
+    keys = {"bootstrap": bootstrap, "seed": seed}
+    drawn = clustered.samples(_number, values, weights, cluster, **keys)
+    if drawn is not None:
+        found = _number(values, weights)
+        ends = clustered.student_intervals(found, drawn, int(cluster.max()) + 1)
+        ends[-1] = np.maximum(ends[-1], 1.0)  # no geometric SD is below
+        number |= {f"{key}_interval": ends[i].tolist() for i, key in enumerate(INTERVALS)}
     lengths = values if power == 1 else np.sqrt(values)
     notes = ["No particles.", "A single particle.", "Two particles: no fit."]
     note = notes[values.size] if values.size < len(notes) else None

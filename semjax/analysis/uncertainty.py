@@ -184,6 +184,20 @@ def budget(
     return result | {"note": " ".join(notes), "reference": REFERENCE}
 
 
+def systematic(found: dict[str, Any], size: float) -> float:
+    """By how much sizes near a given one may all be wrong together, at about 95 %.
+
+    The pixel size's part grows with the size. The contours' part is the same length for all.
+
+    Args:
+        found: from `budget`.
+        size: in the unit of the sizes.
+    """
+    parts = {row["source"]: row["relative_standard_uncertainty"] or 0.0 for row in found["rows"]}
+    contours = parts["segmentation"] * (found["mean"] or 0.0)
+    return float(COVERAGE_FACTOR * np.hypot(parts["calibration"] * size, contours))
+
+
 def _sum(mean: float | None, parts: list[float], error: tuple[float, int] | None) -> dict:
     """Combined and expanded uncertainty; the degrees of freedom by Welch and Satterthwaite."""
     names = ("combined_relative", "combined", "expanded_relative", "expanded")

@@ -65,7 +65,22 @@ def test_images_that_differ_leave_it_undecided():
     assert alone["statement"] == nano.MEETS
     assert clustered["statement"] == nano.UNDECIDED
     assert alone["wilson_interval"] == clustered["wilson_interval"]
-    assert clustered["interval"] == clustered["bootstrap_interval"]
+    assert clustered["interval"] == pytest.approx(clustered["bootstrap_interval"])
+    assert clustered["interval"][0] < 0.4 < 0.8 < clustered["interval"][1]
+
+
+def test_sizes_that_may_all_be_wrong_leave_it_undecided():
+    sizes = np.repeat([90.0, 98.0, 104.0, 110.0], 500)
+    sizes[:200] = 99.0  # 100 nm after the shift below: counted in
+    sizes[500:1000] = 98.0
+    assert describe(sizes + 1)["share"] == 0.5
+    narrow, wide = describe(sizes * 0.95), describe(sizes * 0.95, shift_nm=6.0)
+    assert narrow["statement"] == nano.MEETS and narrow["systematic_interval"] == (0.75, 0.75)
+    assert wide["systematic_interval"] == (0.4, 1.0) and wide["statement"] == nano.UNDECIDED
+    assert wide["interval"][0] == pytest.approx(
+        0.75 - np.hypot(0.75 - narrow["wilson_interval"][0], 0.35), abs=0.01
+    )
+    assert wide["interval"][1] == 1.0
 
 
 def test_weights_count():

@@ -187,7 +187,7 @@ def test_few_particles(n, border, unit):
     part = found["measurands"]["min_feret"]
     assert part["n"] == n and (part["note"] is None) == (n > 2)
     assert (part["number"]["mean"] is None) == (n == 0)
-    assert (part["number"]["mean_interval"] is None) == (n < 2)
+    assert (part["number"]["mean_interval"] is None) == (n < 5)
     assert (part["fits"]["weibull"] is None) == (n < 3)
     expected = nano.TOO_FEW if unit == "nm" else nano.NO_PIXEL_SIZE
     assert found["nano"]["statement"] == expected
@@ -211,6 +211,15 @@ def test_file_read_back_gives_the_same(tmp_path):
     particles, images = table()
     particles.to_csv(tmp_path / "particles.csv", index=False)
     assert describe(pd.read_csv(tmp_path / "particles.csv"), images) == describe(particles, images)
+
+
+def test_a_spread_is_never_below_none():
+    for seed in range(5):
+        particles, images = table(5, seed=seed)
+        particles["kept"] = True
+        number = describe(particles, images)["measurands"]["min_feret"]["number"]
+        low, high = number["geometric_sd_interval"]
+        assert 1 <= low <= number["geometric_sd"] <= high
 
 
 def test_equal_sizes_and_one_image():
@@ -244,6 +253,24 @@ def test_gaps_are_left_out_and_said():
     particles.loc[4, "border_weight"] = 0.0  # kept by hand, though the border cuts it
     found = describe(particles, images, border="weights")
     assert found["counts"]["kept"] == 87 and "border weight" in found["counts"]["note"]
+
+
+def test_dropped_without_a_reason():
+    particles, images = table()
+    particles["reason"] = np.nan
+    assert describe(particles, images)["counts"]["excluded"] == {"no reason given": 30}
+
+
+def test_calibration_widens_the_share_of_nanoparticles():
+    particles, images = table(600, 12)
+    particles["min_feret_nm"] *= 0.6  # median 90 nm
+    exact, rough = (
+        describe(particles, images, calibration_uncertainty=x, bootstrap=200) for x in (0.0, 0.1)
+    )
+    assert exact["nano"]["share"] == rough["nano"]["share"]
+    assert exact["nano"]["bootstrap_interval"] == rough["nano"]["bootstrap_interval"]
+    assert rough["nano"]["interval"][0] < exact["nano"]["interval"][0]
+    assert rough["nano"]["statement"] == nano.UNDECIDED
 
 
 def test_agglomerates_of_measured_labels():

@@ -76,6 +76,14 @@ def test_equal_sizes():
     assert parts(found)["counting"] == 0 and found["effective_degrees_of_freedom"] is None
 
 
+def test_systematic_part_at_a_size():
+    found = budget(calibration=0.03)
+    # k = 2; 3 % of 100 nm, and a contour's 3 nm whatever the size.
+    expected = 2 * np.hypot(3, 3 / 3**0.5)
+    assert uncertainty.systematic(found, 100.0) == pytest.approx(expected)
+    assert uncertainty.systematic(budget(SIZES[:0]), 100.0) == 0
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="such as 0.01 for 1 %"):
         budget(calibration=-1.0)
