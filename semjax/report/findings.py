@@ -154,10 +154,8 @@ def fits(samples: Sequence[cells.Sample]) -> str:
         rows += [(f"{label}: {words}", get(law, key)) for key, words in goodness.items()]
     words = "; ".join(f"{markup.format_name(key)}: {text}" for key, text in meaning.items())
     notes = [
-        "Fitted by maximum likelihood to the minimum Feret diameters, by number. The p value is "
-        "the share of samples drawn from the fitted law that lie at least as far from their own "
-        "fit; a small one says that the law does not hold. Of the two laws that with the smaller "
-        "AIC describes the sizes better.",
+        "Fitted by maximum likelihood to the minimum Feret diameters, by number. "
+        + samples[0].described["goodness"],
         f"{words}.",
     ]
     table = cells.table(samples, rows)
@@ -264,6 +262,7 @@ def nano(samples: Sequence[cells.Sample]) -> str:
         ("95 % interval", interval("interval")),
         ("by bootstrap", interval("bootstrap_interval")),
         ("by Wilson", interval("wilson_interval")),
+        ("if all sizes are wrong together", interval("systematic_interval")),
         (
             "by this sample of images, the material",
             lambda d: STATED.get(d["nano"]["statement"], d["nano"]["statement"]),
