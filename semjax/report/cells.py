@@ -113,9 +113,9 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{figures.format_number(100 * share)} %"
 
 
-def with_interval(number: Mapping, key: str, unit: str) -> str:
+def with_interval(statistics: Mapping, name: str, unit: str) -> str:
     """A statistic and, where there is one, its interval: 232 nm (225 to 240)."""
-    text, ends = f"{value(number[key])} {unit}".strip(), number.get(f"{key}_interval")
+    text, ends = f"{value(statistics[name])} {unit}".strip(), statistics.get(f"{name}_interval")
     return text if ends is None else f"{text} ({value(ends[0])} to {value(ends[1])})"
 
 
