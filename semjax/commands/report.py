@@ -17,7 +17,8 @@ A FOLDER is what `semjax segment` has written, or the work folder of a finished 
 shown side by side.
 
   --out=FILE.html      the report; size_report.html in the FOLDER if left away, needed for several
-  --images=12          pictures of each sample in the file, which stays below 25 MB; others are linked
+  --images=12          pictures of each sample in the file, which stays below 25 MB; all others
+                       are linked
   --edits=FILE.json    particles kept or dropped by hand, as the report saves them; also writes
                        particles.edited.csv beside particles.csv, which stays as it is
   --verbosity=1        also where an error arose

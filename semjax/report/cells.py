@@ -1,5 +1,6 @@
 """Samples, and the pieces that the size report's sections are made of."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -112,7 +113,17 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{figures.format_number(100 * share)} %"
 
 
-def with_interval(number: Mapping, key: str, unit: str) -> str:
+def with_interval(statistics: Mapping, name: str, unit: str) -> str:
     """A statistic and, where there is one, its interval: 232 nm (225 to 240)."""
-    text, ends = f"{value(number[key])} {unit}".strip(), number.get(f"{key}_interval")
+    text, ends = f"{value(statistics[name])} {unit}".strip(), statistics.get(f"{name}_interval")
     return text if ends is None else f"{text} ({value(ends[0])} to {value(ends[1])})"
+
+
+def mean(described: Mapping) -> str:
+    """Mean and expanded uncertainty, both to the uncertainty's second digit: 232.2 ± 9.6 nm."""
+    found = described["uncertainty"]
+    middle, expanded = found["mean"], found["expanded"]
+    if not expanded:
+        return "–" if middle is None else f"{value(middle)} {found['unit']}"
+    digits = max(0, 1 - math.floor(math.log10(expanded)))
+    return f"{middle:,.{digits}f} ± {expanded:,.{digits}f} {found['unit']}"

@@ -154,16 +154,12 @@ def fits(samples: Sequence[cells.Sample]) -> str:
         rows += [(f"{label}: {words}", get(law, key)) for key, words in goodness.items()]
     words = "; ".join(f"{markup.format_name(key)}: {text}" for key, text in meaning.items())
     notes = [
-        "Fitted by maximum likelihood to the minimum Feret diameters, by number. The p value is the "
-        "share of samples drawn from the fitted law that lie at least as far from their own fit; a "
-        "small one says that the law does not hold. Of the two laws that with the smaller AIC "
-        "describes the sizes better.",
+        "Fitted by maximum likelihood to the minimum Feret diameters, by number. "
+        + samples[0].described["goodness"],
         f"{words}.",
     ]
-    figures_html = f'<div class="drawings">{"".join(parts)}</div>'
-    return cells.section(
-        "fits", "Fitted laws", figures_html, cells.table(samples, rows), *map(cells.note, notes)
-    )
+    table = cells.table(samples, rows)
+    return cells.section("fits", "Fitted laws", _draw(*parts), table, *map(cells.note, notes))
 
 
 def agglomerates(samples: Sequence[cells.Sample]) -> str:
@@ -172,7 +168,7 @@ def agglomerates(samples: Sequence[cells.Sample]) -> str:
 
     def members(d: Mapping) -> str:
         found = d["agglomerates"]["members"] or {}
-        return ", ".join(f"{n} of {size}" for size, n in list(found.items())[:8]) or "–"
+        return ", ".join(f"{n} × {size}" for size, n in list(found.items())[:8]) or "–"
 
     def sizes(key: str, power: str) -> Callable[[Mapping], str]:
         def read(d: Mapping) -> str:
@@ -189,7 +185,7 @@ def agglomerates(samples: Sequence[cells.Sample]) -> str:
         ("particles in groups", lambda d: cells.percent(d["agglomerates"]["share_in_groups"])),
         ("particles in a group, mean", lambda d: d["agglomerates"]["members_mean"]),
         ("particles in a group, most", lambda d: d["agglomerates"]["members_max"]),
-        ("groups by their particles", members),
+        ("groups × particles in each", members),
         ("maximum Feret diameter of a group, mean (D10 to D90)", sizes("max_feret", "")),
         ("area of a group, mean (D10 to D90)", sizes("area", "²")),
         ("groups cut by the border", lambda d: d["agglomerates"]["at_border"]),
@@ -238,13 +234,8 @@ def uncertainty(samples: Sequence[cells.Sample]) -> str:
         title = f"<h3>{escape(sample.name)}</h3>" if len(samples) > 1 else ""
         parts.append(f'{title}<div class="budget">{markup.table(head, rows)}</div>')
         if found["expanded"] is not None:
-            unit = found["unit"]
-            parts.append(
-                cells.note(
-                    f"Mean minimum Feret diameter: {cells.value(found['mean'])} {unit} ± "
-                    f"{cells.value(found['expanded'])} {unit} (k = {found['coverage_factor']})."
-                )
-            )
+            words = f"{cells.mean(sample.described)} (k = {found['coverage_factor']})."
+            parts.append(cells.note(f"Mean minimum Feret diameter: {words}"))
     notes = cells.remarks(samples, lambda d: d["uncertainty"]["note"])
     notes.append(samples[0].described["uncertainty"]["reference"] + ".")
     heading = "Uncertainty of the mean minimum Feret diameter"
@@ -271,6 +262,7 @@ def nano(samples: Sequence[cells.Sample]) -> str:
         ("95 % interval", interval("interval")),
         ("by bootstrap", interval("bootstrap_interval")),
         ("by Wilson", interval("wilson_interval")),
+        ("if all sizes are wrong together", interval("systematic_interval")),
         (
             "by this sample of images, the material",
             lambda d: STATED.get(d["nano"]["statement"], d["nano"]["statement"]),

@@ -90,10 +90,10 @@ def name_all(paths: Sequence[Path]) -> list[str]:
     if len(set(folders)) < len(folders):
         raise ValueError("the same measured folder was given twice; give each sample once")
     folders = [f.parent if f.name == Work("").measure.name else f for f in folders]
-    for depth in range(1, max((len(f.parts) for f in folders), default=0) + 1):
+    names, depth = [folder.name for folder in folders], 1
+    while len(set(names)) < len(names):
+        depth += 1
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
-        if len(set(names)) == len(names):
-            break
     return names
 
 

@@ -30,12 +30,14 @@ def trace(labels: np.ndarray) -> dict[int, str]:
             continue
         mask = np.pad(labels[box] == number, 1)
         corner = np.array([box[0].start, box[1].start]) - 0.5  # of the padded pixel (0, 0)
-        rings = (
-            measure.approximate_polygon(ring, TOLERANCE_PX)
-            for ring in measure.find_contours(mask.astype(np.float32), 0.5)
-        )
-        found[number] = "".join(_ring(ring + corner) for ring in rings)
+        rings = measure.find_contours(mask.astype(np.float32), 0.5)
+        found[number] = "".join(_ring(_simplify(ring) + corner) for ring in rings)
     return found
+
+
+def _simplify(ring: np.ndarray) -> np.ndarray:
+    points = measure.approximate_polygon(ring, TOLERANCE_PX)
+    return points if len(points) > 3 else ring  # of a pixel, only a line would be left
 
 
 def _ring(points: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Diagrams of a size report as SVG: sharp at every size, and to be changed in any drawing program."""
+"""Diagrams of a size report as SVG: sharp at every size, and open to any drawing program."""
 
 import math
 from collections.abc import Mapping

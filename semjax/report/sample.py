@@ -27,6 +27,7 @@ from semjax.report.markup import data_uri, document, facts
 from semjax.workdir import write_text
 
 MARK = '<meta name="generator" content="semjax report">'
+DATA = "<!-- data -->"
 LARGEST_BYTES = 24_000_000  # of the file
 PICTURE_BYTES = 1_500_000  # of one embedded picture, at most
 FEWEST_BYTES = 40_000  # of one; with less room, fewer pictures are embedded
@@ -94,15 +95,15 @@ def write(
     samples = [_describe(sample) for sample in read]
     preset = [{"sample": s.name, **edit} for s in read for edit in s.edits]
     data = _payload(read, preset, path.parent)
-    page = _page(samples, data)
-    size = len(page.encode())
+    page = _page(samples)
+    size = len(_fill(page, data).encode())
     if size > LARGEST_BYTES:
         raise ValueError(
             f"a report of these {sum(len(s.particles) for s in read):,} particles would have "
             f"{size / 1e6:.0f} MB, more than {LARGEST_BYTES / 1e6:.0f}; give fewer samples at once"
         )
     _embed(read, data, images, room=LARGEST_BYTES - size)
-    write_text(path, _page(samples, data))
+    write_text(path, _fill(page, data))
     if edits is not None:
         for sample in read:
             measured.write_edited(sample)
@@ -335,7 +336,12 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _page(samples: Sequence[cells.Sample], data: Mapping) -> str:
+def _fill(page: str, data: Mapping) -> str:
+    return page.replace(DATA, _json(data))
+
+
+def _page(samples: Sequence[cells.Sample]) -> str:
+    """The page without its data; no text from a file can look like their place."""
     names = [sample.name for sample in samples]
     title = "Particle sizes of " + (names[0] if len(names) == 1 else f"{len(names)} samples")
     described = {sample.name: sample.described for sample in samples}
@@ -351,11 +357,8 @@ def _page(samples: Sequence[cells.Sample], data: Mapping) -> str:
     links |= {"counting": "images and particles", "measurands": "measurands"}
     links |= {"distribution": "distribution", "fits": "fits", "agglomerates": "agglomerates"}
     links |= {"uncertainty": "uncertainty", "nano": "nano share", "provenance": "settings"}
-    left_out = _left_out(samples)
-    replace = {"<!-- left out -->": left_out, "<!-- n -->": str(len(samples))}
     explorer = here.with_name("sample.html").read_text(encoding="utf-8")
-    for mark, text in replace.items():
-        explorer = explorer.replace(mark, text)
+    explorer = explorer.replace("<!-- left out -->", _left_out(samples))
     body = "\n".join(
         [
             f"<header><h1>{escape(title)}</h1>\n{facts(listed)}",
@@ -368,7 +371,7 @@ def _page(samples: Sequence[cells.Sample], data: Mapping) -> str:
             sections.render(samples),
             "</main>",
             f'<script type="application/json" id="described">{_json(described)}</script>',
-            f'<script type="application/json" id="data">{_json(data)}</script>',
+            f'<script type="application/json" id="data">{DATA}</script>',
         ]
     )
     style = here.with_name("sample.css").read_text(encoding="utf-8")

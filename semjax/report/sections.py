@@ -1,6 +1,5 @@
 """The size report's fixed sections: what ISO 19749 wants said, a column a sample."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
@@ -36,7 +35,7 @@ def short(samples: Sequence[cells.Sample]) -> str:
     rows = [
         ("images", lambda d: d["counts"]["images"]),
         ("particles measured", lambda d: d["counts"]["kept"]),
-        ("mean minimum Feret, k = 2", _mean),
+        ("mean minimum Feret, k = 2", cells.mean),
         ("median", lambda d: cells.with_interval(cells.number(d), "median", unit)),
         ("D10", lambda d: cells.with_interval(cells.number(d), "d10", unit)),
         ("D90", lambda d: cells.with_interval(cells.number(d), "d90", unit)),
@@ -57,16 +56,6 @@ def short(samples: Sequence[cells.Sample]) -> str:
         below = f"<span>{escape(interval.rstrip(')'))}</span>" if interval else ""
         items.append(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{below}</dd></div>")
     return cells.section("short", "In short", f'<dl class="numbers">{"".join(items)}</dl>', note)
-
-
-def _mean(described: Mapping) -> str:
-    """Mean and expanded uncertainty, both to the uncertainty's second digit: 232.2 ± 9.6 nm."""
-    found = described["uncertainty"]
-    mean, expanded = found["mean"], found["expanded"]
-    if not expanded:
-        return "–" if mean is None else f"{cells.value(mean)} {found['unit']}"
-    digits = max(0, 1 - math.floor(math.log10(expanded)))
-    return f"{mean:,.{digits}f} ± {expanded:,.{digits}f} {found['unit']}"
 
 
 def _instrument(samples: Sequence[cells.Sample]) -> str:
@@ -173,17 +162,14 @@ def _image_table(sample: cells.Sample, *, several: bool) -> str:
 
 
 def _measurands(samples: Sequence[cells.Sample]) -> str:
-    items = "".join(
-        f"<div><dt>{escape(cells.NAMES.get(key, key))}</dt><dd>{escape(found['definition'])}</dd></div>"
-        for key, found in samples[0].described["measurands"].items()
-    )
+    defined = samples[0].described["measurands"]
+    words = {name: defined[key]["definition"] for key, name in cells.NAMES.items()}
     note = (
         "Lengths in nm are lengths in pixels times the pixel size. All are those of the "
         "particles' projections in the image plane."
     )
-    return cells.section(
-        "measurands", "Measurands", f'<dl class="words">{items}</dl>', cells.note(note)
-    )
+    listed = markup.facts(words, style="words")
+    return cells.section("measurands", "Measurands", listed, cells.note(note))
 
 
 def _provenance(samples: Sequence[cells.Sample]) -> str:
