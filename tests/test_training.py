@@ -17,6 +17,7 @@ from semjax import optimizers, training
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.training import Learner, fit
+from semjax.watch import Finding
 
 
 class State(struct.PyTreeNode):
@@ -63,7 +64,16 @@ class Recorded:
         return getattr(self.stream, name)
 
 
-def run(folder, *, steps, learner=None, stream=None, seed=7, sample: Callable | None = None):
+def run(
+    folder,
+    *,
+    steps,
+    learner=None,
+    stream=None,
+    seed=7,
+    sample: Callable | None = None,
+    watch: Callable | None = None,
+):
     folder.mkdir(exist_ok=True)
     return fit(
         learner or make_learner(),
@@ -74,6 +84,7 @@ def run(folder, *, steps, learner=None, stream=None, seed=7, sample: Callable | 
         log_every=2,
         save_every=4,
         sample=sample,
+        watch=watch,
     )
 
 
@@ -201,6 +212,31 @@ def test_progress_names_the_time_left(tmp_path, monkeypatch):
     lines.clear()
     run(tmp_path, steps=6)
     assert "going on from step 4 of 6" in lines[0]
+
+
+def test_failures_are_told_once_each_and_change_nothing(tmp_path, monkeypatch):
+    lines = []
+    log = SimpleNamespace(
+        info=lambda *_: None, warning=lambda text, *args: lines.append(text % args)
+    )
+    monkeypatch.setattr(training, "logging", log)
+    monkeypatch.setattr(training, "YOUNG", 4)
+    seen = []
+
+    def watch(metrics):
+        seen.append([row["step"] for row in metrics])
+        return [Finding("a", "too high")] if metrics[-1]["step"] != 6 else []
+
+    def sample(state, step):
+        return [Finding("b", "too dark")]
+
+    found = run(tmp_path / "watched", steps=8, sample=sample, watch=watch)
+    assert lines == ["watched, step 4: too high", "watched, step 4: too dark"]
+    assert seen == [[2], [2, 4], [2, 4, 6], [2, 4, 6, 8]]
+    assert np.array_equal(found.weights, run(tmp_path / "alone", steps=8).weights)
+    # A training that goes on looks at what was logged before.
+    run(tmp_path / "watched", steps=10, watch=watch)
+    assert seen[-1] == [2, 4, 6, 8, 10]
 
 
 class Shallow(nn.Module):
