@@ -13,7 +13,14 @@ import jax
 import numpy as np
 from absl import logging
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from semjax import devices
 from semjax.checkpoints import Checkpoints
@@ -194,10 +201,16 @@ class _Progress:
         self.bar = None
         if console.is_terminal:
             self.bar = Progress(
-                *Progress.get_default_columns()[:-1],
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                TextColumn("left"),
+                # The numbers get the room that is left, so that they never push the time away.
+                TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),
                 console=console,
+                expand=True,
+                speed_estimate_period=3600,  # seconds; steps may be slow
             )
 
     def __enter__(self):
