@@ -12,7 +12,7 @@ import tifffile
 from matplotlib.colors import LinearSegmentedColormap
 from scipy import stats
 
-from semjax import audit, predict
+from semjax import predict
 from semjax.analysis import classical
 from semjax.data import images
 from semjax.report import figures, making, panels
@@ -37,7 +37,7 @@ def particles(work: Work) -> pd.DataFrame:
 def segmentation_over_training(work: Work) -> bytes:
     """Real images as the growing segmenter saw them: particles found, and its probability."""
     found = panels.samples(work, "segment", most=4, like="*_real.png")
-    tile_px = tuple(2 * side for side in audit.read_config(work).masks.tile_px)
+    tile_px = tuple(2 * side for side in making.settings_of(work).masks.tile_px)
     rows = [panels.cut_sheet(path, tile_px)[0][:6] for _, path in found]
     return panels.strip(rows, [name for name, _ in found], side=1.6)
 
@@ -46,8 +46,8 @@ def outputs(work: Work) -> bytes:
     """A window on the densest image: every output of the segmenter, and what becomes of them."""
     image, labels, view = _window(work)
     model = predict.load(panels.need(work, work.segment / "model"))
-    tile_px = tuple(audit.read_config(work).segment.tile_px)
-    made = predict.probabilities(model, image[view], tile_px=tile_px, flips=False)
+    tile_px = tuple(making.settings_of(work).measure.tile_px)
+    made = predict.probabilities(model, image, tile_px=tile_px, flips=False)[view]
     names = ("particle", "interior", "distance to the border")[: made.shape[-1]]
     figure, axes = panels.start(3 + len(names), columns=3, height=3.4)
     panels.picture(axes[0], image[view], "image")
@@ -179,7 +179,14 @@ def cumulative(work: Work) -> bytes:
     if truth.is_file():
         true = pd.read_csv(truth)
         true = true[~true["touches_border"].astype(bool)][f"min_feret_{unit}"].to_numpy()
-        _steps(left, true, color=panels.TRUE, lw=1.6, ls="--", label=f"truth ({len(true)})")
+        _steps(
+            left,
+            true,
+            color=panels.TRUE,
+            lw=1.6,
+            ls="--",
+            label=f"truth ({len(true)}, covered ones too)",
+        )
     left.set_xlim(0, np.percentile(values, 99.5) * 1.1)
     label = f"minimum Feret diameter ({unit})"
     panels.diagram(left, label, "share of smaller particles", "Thin lines: image by image")
@@ -189,7 +196,6 @@ def cumulative(work: Work) -> bytes:
     right.plot(np.exp(logs.mean() + logs.std() * normal), np.exp(logs), ".", color=panels.OURS)
     ends = [np.exp(logs[0]), np.exp(logs[-1])]
     right.plot(ends, ends, color=panels.QUIET, lw=1)
-    right.set(xscale="log", yscale="log")
     panels.diagram(right, f"log-normal ({unit})", f"measured ({unit})", "Q-Q plot")
     return panels.png(figure)
 
@@ -217,20 +223,12 @@ def shapes(work: Work) -> bytes:
     table = particles(work)
     table = table[~table["border"].astype(bool)]
     figure, axes = panels.start(2, columns=2, height=3.6)
+    style = {"cmap": SCORES, "vmin": 0, "vmax": 1, "s": 14, "alpha": 0.8, "linewidths": 0}
+    lengths = table[f"min_feret_{unit}"]
     for place, column in zip(axes, ("aspect_ratio", "solidity"), strict=True):
-        dots = place.scatter(
-            table[f"min_feret_{unit}"],
-            table[column],
-            c=table["class_score"],
-            cmap=SCORES,
-            s=14,
-            alpha=0.8,
-            vmin=0,
-            vmax=1,
-            linewidths=0,
-        )
+        place.scatter(lengths, table[column], c=table["class_score"], **style)
         panels.diagram(place, f"minimum Feret diameter ({unit})", column.replace("_", " "))
-    figure.colorbar(dots, ax=axes, label="class score", shrink=0.8)
+    figure.colorbar(axes[0].collections[0], ax=axes, label="class score", shrink=0.8)
     return panels.png(figure)
 
 

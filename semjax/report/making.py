@@ -19,14 +19,23 @@ from semjax.workdir import Work
 N_GHOSTS = 12
 
 
+def settings_of(work: Work):
+    """The settings that a work folder was made with.
+
+    Raises:
+        FileNotFoundError: it is empty.
+    """
+    panels.need(work, work.config)
+    return audit.read_config(work)
+
+
 def micrographs(work: Work) -> list[images.Micrograph]:
     """The micrographs of a run, read and stretched as the run does.
 
     Raises:
         FileNotFoundError: the folder is empty, or the images have gone.
     """
-    panels.need(work, work.config)
-    return inputs.micrographs(audit.read_config(work), work)
+    return inputs.micrographs(settings_of(work), work)
 
 
 def table_of_images(work: Work) -> pd.DataFrame:
@@ -57,7 +66,7 @@ def images_with_scale(work: Work, *, n: int = 6) -> bytes:
 
 def foreground_and_tiles(work: Work) -> bytes:
     """The densest micrograph: its plain foreground, tiles of the masks' size, its grey levels."""
-    config = audit.read_config(work) if panels.need(work, work.config) else None
+    config = settings_of(work)
     found = micrographs(work)
     masks = [threshold.foreground(picture.image) for picture in found]
     chosen = int(np.argmax([mask.mean() for mask in masks]))
@@ -84,7 +93,7 @@ def foreground_and_tiles(work: Work) -> bytes:
 def densities(work: Work) -> bytes:
     """How much of each image's tiles is foreground, and the range of tiles that train."""
     found = micrographs(work)
-    config = audit.read_config(work)
+    config = settings_of(work)
     crops = inputs.training_crops(config, found, tuple(config.masks.tile_px))
     figure, (axes,) = panels.start(1, columns=1, height=3.2)
     axes.boxplot(
@@ -153,7 +162,7 @@ def mask_statistics(work: Work) -> bytes:
     """Are the masks as dense as the images, and how much of their particles is to be seen?"""
     labels = _stack(work, "masks", "labels.tif")
     table = pd.read_csv(panels.need(work, work.masks / "particles.csv"))
-    config = audit.read_config(work)
+    config = settings_of(work)
     crops = inputs.training_crops(config, micrographs(work), tuple(config.masks.tile_px))
     figure, axes = panels.start(2, columns=2, height=3.0)
     density = {"tiles of images": crops.fraction, "masks": (labels > 0).mean((1, 2))}
@@ -172,7 +181,7 @@ def curves(work: Work, stage: str) -> bytes:
 def translation_over_training(work: Work) -> bytes:
     """Masks, and the micrographs made of them at several times of the training."""
     found = panels.samples(work, "translate", most=5)
-    tile_px = tuple(audit.read_config(work).translate.tile_px)
+    tile_px = tuple(settings_of(work).translate.tile_px)
     sheets = [panels.cut_sheet(path, tile_px) for _, path in found]
     rows = [sheets[-1][0], *(sheet[1] for sheet in sheets), sheets[-1][3]]
     return panels.strip(rows, ["mask", *(name for name, _ in found), "real"], side=1.6)
@@ -181,7 +190,7 @@ def translation_over_training(work: Work) -> bytes:
 def back_and_forth(work: Work) -> bytes:
     """The newest samples of the whole circle, as in training."""
     (*_, (name, path)) = panels.samples(work, "translate", most=2)
-    rows = panels.cut_sheet(path, tuple(audit.read_config(work).translate.tile_px))
+    rows = panels.cut_sheet(path, tuple(settings_of(work).translate.tile_px))
     names = ["mask", "→ image", "→ mask", "image", "→ mask", "→ image"]
     return panels.strip(rows, names, side=1.5)
 
@@ -230,7 +239,7 @@ def real_and_fake(work: Work, *, n: int = 5) -> bytes:
     """Tiles of real micrographs above made ones, and the grey levels of both."""
     fakes = _stack(work, "translate", "fakes.tif")
     found = micrographs(work)
-    config = audit.read_config(work)
+    config = settings_of(work)
     h, w = tile_px = fakes.shape[1:]
     crops = inputs.training_crops(config, found, tile_px)
     chosen = np.random.default_rng(0).choice(len(crops.image), n, replace=len(crops.image) < n)
@@ -274,7 +283,7 @@ def _stack(work: Work, stage: str, name: str) -> np.ndarray:
 def _outlines(work: Work) -> tuple[np.ndarray, np.ndarray]:
     """Outlines given and drawn, uint8 0/1 (k, s, s) and (n, s, s)."""
     path = panels.need(work, work.outlines)
-    config = audit.read_config(work)
+    config = settings_of(work)
     with np.load(path, allow_pickle=False) as file:
         drawn = file["outlines"]
     return inputs.given_outlines(config, work), drawn
@@ -288,7 +297,7 @@ def _measure(some: np.ndarray) -> pd.DataFrame:
 
 def _seen(work: Work, fakes: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     """Which particles of each mask its micrograph shows, by the filter's own rule."""
-    rule = audit.read_config(work).filter.threshold
+    rule = settings_of(work).filter.threshold
     return [
         threshold.keep_shown(fake, mask, threshold=rule)
         for fake, mask in zip(fakes, labels, strict=True)
