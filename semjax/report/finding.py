@@ -28,10 +28,13 @@ def particles(work: Work) -> pd.DataFrame:
     """The table of all particles.
 
     Raises:
-        FileNotFoundError: nothing has been measured yet.
+        FileNotFoundError: nothing has been measured yet, or no particle was found.
     """
     path = panels.need(work, work.measure / "particles.csv")
-    return pd.read_csv(path, dtype={"image": str})
+    table = pd.read_csv(path, dtype={"image": str, "reason": str})
+    if table.empty:
+        raise FileNotFoundError("Nothing to show: not a single particle was found.")
+    return table.astype({"kept": bool, "border": bool})
 
 
 def segmentation_over_training(work: Work) -> bytes:
@@ -100,7 +103,9 @@ def splitting(work: Work) -> bytes:
 def kept_and_left_out(work: Work) -> bytes:
     """Particles by class score, from the surest down: measured ones green, others orange-red."""
     table = particles(work)
-    whole = table[~table["border"].astype(bool)].sort_values("class_score", ascending=False)
+    whole = table[~table["border"]].sort_values("class_score", ascending=False)
+    if whole.empty:
+        raise FileNotFoundError("Nothing to show: the border cuts every particle.")
     whole = whole.iloc[np.unique(np.linspace(0, len(whole) - 1, N_PARTICLES).round().astype(int))]
     pictures = {picture.name: picture.image for picture in making.micrographs(work)}
     figure, axes = panels.start(len(whole), columns=7, height=1.7)
@@ -108,7 +113,7 @@ def kept_and_left_out(work: Work) -> bytes:
         labels = tifffile.imread(work.measure / "labels" / f"{row.image}.tif")
         view = making.around(labels == row.label, 72)
         alone = (labels[view] == row.label).astype(np.int32)
-        drawn = figures.overlay(pictures[row.image][view], alone, np.array([bool(row.kept)]))
+        drawn = figures.overlay(pictures[row.image][view], alone, np.array([row.kept]))
         panels.picture(place, drawn, f"score {row.class_score:.2f}")
     return panels.png(figure)
 
@@ -170,7 +175,7 @@ def cumulative(work: Work) -> bytes:
     """Cumulative distribution of all images, of each alone, and of the truth if there is one."""
     values, unit = sizes(work)
     table = particles(work)
-    table = table[table["kept"].astype(bool)]
+    table = table[table["kept"]]
     figure, (left, right) = panels.start(2, columns=2, height=3.6)
     for _, mine in table.groupby("image"):
         _steps(left, mine[f"min_feret_{unit}"].to_numpy(), color=panels.GIVEN, lw=0.8)
@@ -221,7 +226,7 @@ def shapes(work: Work) -> bytes:
     """Size and shape of every whole particle, coloured by class score."""
     _, unit = sizes(work)
     table = particles(work)
-    table = table[~table["border"].astype(bool)]
+    table = table[~table["border"]]
     figure, axes = panels.start(2, columns=2, height=3.6)
     style = {"cmap": SCORES, "vmin": 0, "vmax": 1, "s": 14, "alpha": 0.8, "linewidths": 0}
     lengths = table[f"min_feret_{unit}"]
@@ -247,7 +252,7 @@ def sizes(work: Work) -> tuple[np.ndarray, str]:
     """
     table = particles(work)
     unit = "nm" if "min_feret_nm" in table else "px"
-    values = table[table["kept"].astype(bool)][f"min_feret_{unit}"].to_numpy()
+    values = table[table["kept"]][f"min_feret_{unit}"].to_numpy()
     if len(values) < 2:
         raise FileNotFoundError(f"Nothing to show: {len(values)} particles were measured.")
     return values, unit
