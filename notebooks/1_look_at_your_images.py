@@ -17,7 +17,7 @@
 # Before anything is trained: are the images what they should be? This notebook opens a work
 # folder, even one that has only begun, and looks at the micrographs that went in.
 #
-# Which folder? That of the environment variable `SEMJAX_WORK`, for example `../runs/mine`; otherwise
+# Which folder? That of the environment variable `SEMJAX_WORK`, like `../runs/mine`; otherwise
 # `runs/phantom`, and if there is none, a small phantom is run first, which takes some minutes. All
 # six notebooks do so. Where a stage has not run yet, they say so and go on.
 
