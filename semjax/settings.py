@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     c = ConfigDict()
     c.name = "run"  # the work folder is runs/<name> unless --workdir is given
     c.variant = "auto"  # auto, cpu, gpu, v100, v120; "" takes the settings as they stand
-    c.seed = 0
+    c.seed = 0  # of all random numbers; the same seed gives the same result
     c.repeats = 0  # further trainings of segment and classify: how far does the result spread?
 
     c.data = d = ConfigDict()
@@ -40,38 +40,38 @@ def get_config() -> ConfigDict:
     d.contrast_knee = 0.6  # share of the range kept linear; 1 clips at contrast_high
 
     d.phantom_images = 12  # phantom: micrographs to simulate
-    d.phantom_outlines = 40
+    d.phantom_outlines = 40  # phantom: outlines to draw
     d.phantom_px = (384, 384)  # rows, columns
-    d.phantom_pixel_size_nm = 5.0
+    d.phantom_pixel_size_nm = 5.0  # phantom: written into the images as their pixel size
 
     c.shapes = s = ConfigDict()
     s.method = "wgan"  # wgan, polygons (random, noisy vertices), given (outlines transformed)
     s.n_outlines = 2000  # outlines drawn for the masks stage
     s.outline_px = 0  # side of an outline's square; 0 takes the largest, rounded up to 16
-    s.latent = 128
-    s.generator_width = 256
-    s.critic_width = 64
+    s.latent = 128  # length of the random vector that an outline is drawn from
+    s.generator_width = 256  # features at its smallest scale
+    s.critic_width = 64  # features of its first convolution
     s.steps = 3000  # generator updates
-    s.batch_size = 64
+    s.batch_size = 64  # outlines in an update
     s.n_critic = 3  # critic updates for each generator update
-    s.gradient_penalty = 10.0
-    s.learning_rate = 2e-4
+    s.gradient_penalty = 10.0  # its weight in the critic's loss
+    s.learning_rate = 2e-4  # of both networks
     s.rotate = True  # quarter turns beside flips when the outlines are augmented
     s.opening_px = 7  # side of the square that opens a drawn outline; 0 leaves it as drawn
     s.n_vertices = (8, 16)  # polygons: range of the number of vertices
     s.vertex_noise = 0.15  # polygons: relative noise of the vertices' radii
-    s.log_every = 50
-    s.save_every = 500
+    s.log_every = 50  # steps over which metrics are averaged and then logged
+    s.save_every = 500  # steps between checkpoints with samples; a multiple of log_every
 
     c.masks = m = ConfigDict()
     m.source = "synthesis"  # synthesis, phantom (true masks of newly simulated micrographs)
-    m.n_masks = 1000
+    m.n_masks = 1000  # masks to make; as many pairs train segment and classify
     m.tile_px = (384, 384)  # rows, columns
     m.density = "match"  # match (the images' own foreground fractions) or count
     m.n_particles = (100, 149)  # density=count: range of the number of particles
     m.placement = "perlin"  # perlin (inside noise patches) or uniform
     m.noise_frequency = 4.0  # noise cells across the tile's longer side
-    m.noise_octaves = 1
+    m.noise_octaves = 1  # layers of noise, each twice as fine and half as strong
     m.noise_threshold = 0.6  # on the noise stretched to [0, 1]; particles lie above it
     m.size = "lognormal"  # factor on an outline's size: lognormal, normal, uniform, none
     m.size_sigma = 0.35  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
@@ -88,31 +88,31 @@ def get_config() -> ConfigDict:
     t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)
     t.mask_input = "dome"  # what the generator sees of a mask: dome or flat
     t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
-    t.foreground_range = (0.02, 0.8)
-    t.brightness_ratio = 1.1
-    t.tile_px = (384, 384)
-    t.generator_width = 64
-    t.generator_downs = 3
-    t.generator_blocks = 9
+    t.foreground_range = (0.02, 0.8)  # tiles=foreground: bounds of a tile's bright share
+    t.brightness_ratio = 1.1  # tiles=brightness: a tile's mean beside its image's
+    t.tile_px = (384, 384)  # rows, columns of the tiles that train
+    t.generator_width = 64  # features of the first convolution
+    t.generator_downs = 3  # halvings of the resolution
+    t.generator_blocks = 9  # residual blocks at the lowest resolution
     t.generator_bias = False  # bias in the convolutions before instance norm
     t.generator_skip = False  # input-output skip
     t.upsample = "transposed"  # transposed or resize (nearest, then convolution)
     t.discriminator = "v120"  # v100 (zero padding, 3 strided) or v120 (valid, width doubled)
-    t.discriminator_width = 128
+    t.discriminator_width = 128  # features of the first convolution
     t.discriminator_noise = 0.0  # SD of Gaussian noise before every convolution
-    t.steps = 10000
-    t.batch_size = 5
-    t.learning_rate = 2e-4
+    t.steps = 10000  # updates of all four networks
+    t.batch_size = 5  # tiles of each kind in an update
+    t.learning_rate = 2e-4  # of all four networks
     t.decay_from = 0.75  # share of the steps after which the rate falls linearly to 0; 1: never
-    t.cycle_weight = 10.0
-    t.identity_weight = 5.0
-    t.label_smoothing = 0.0
+    t.cycle_weight = 10.0  # of the loss for not coming back to where one started
+    t.identity_weight = 5.0  # of the loss for changing what is an image, or a mask, already
+    t.label_smoothing = 0.0  # s: discriminators aim at s/2 and 1 - s/2, not at 0 and 1
     t.mask_noise = 0.1  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
     t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
     t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
     t.dtype = "float32"  # of activations: float32 or bfloat16
-    t.log_every = 50
-    t.save_every = 500
+    t.log_every = 50  # steps over which metrics are averaged and then logged
+    t.save_every = 500  # steps between checkpoints with samples; a multiple of log_every
 
     c.filter = f = ConfigDict()
     f.threshold = "li"  # li, otsu, mean, median of the picture, or none
@@ -121,14 +121,14 @@ def get_config() -> ConfigDict:
     g.pairs = "synthetic"  # synthetic, manual (masks given by data.truth), tsem
     g.registration = "published"  # tsem: shifts as published, or "correlation", found by us
     g.target = "instances"  # instances (particle, interior, distance) or mask (as in the paper)
-    g.network = "multires_unet"
-    g.filters = 16
+    g.network = "multires_unet"  # a name of SEGMENTERS in semjax/networks
+    g.filters = 16  # width of the network
     g.decoder = "published"  # published (decoder widths of the authors' code) or symmetric
-    g.tile_px = (256, 256)
-    g.steps = 12000
-    g.batch_size = 8
-    g.learning_rate = 1e-3
-    g.halve_every = 2000  # steps
+    g.tile_px = (256, 256)  # rows, columns of the tiles that train
+    g.steps = 12000  # updates
+    g.batch_size = 8  # tiles in an update
+    g.learning_rate = 1e-3  # at the start
+    g.halve_every = 2000  # steps after which the learning rate is halved
     g.repeat = 0  # another number trains once more, with other random numbers
     g.balance = 0.5  # foreground weighs (background / foreground) to this power; paper: 1
     g.held_out = 0.1  # share of the pairs kept for choosing thresholds
@@ -136,27 +136,27 @@ def get_config() -> ConfigDict:
     g.contrast = 0.15  # SD of the factor's logarithm
     g.noise = 0.05  # largest SD of added noise
     g.blur_px = 0.7  # largest SD of an added blur
-    g.dtype = "float32"
-    g.log_every = 50
-    g.save_every = 500
+    g.dtype = "float32"  # of activations: float32 or bfloat16
+    g.log_every = 50  # steps over which metrics are averaged and then logged
+    g.save_every = 500  # steps between checkpoints with samples; a multiple of log_every
 
     c.classify = k = ConfigDict()
     k.labels = "synthesis"  # synthesis, manual (class masks given by the data set)
     k.min_visible = 0.85  # a measurable particle shows at least this share of its outline
     k.min_iou = 0.7  # and is segmented at least this well
-    k.filters = 16
-    k.decoder = "published"
-    k.tile_px = (256, 256)
-    k.steps = 4000
-    k.batch_size = 8
-    k.learning_rate = 1e-3
-    k.halve_every = 1000
+    k.filters = 16  # width of the network
+    k.decoder = "published"  # as in segment
+    k.tile_px = (256, 256)  # rows, columns of the tiles that train
+    k.steps = 4000  # updates
+    k.batch_size = 8  # tiles in an update
+    k.learning_rate = 1e-3  # at the start
+    k.halve_every = 1000  # steps after which the learning rate is halved
     k.repeat = 0  # as in segment
     k.shape = True  # weigh the network's score with the particle's size and shape
     k.threshold = 0.0  # particles of at least this score are kept; 0: best F1, held out
-    k.dtype = "float32"
-    k.log_every = 50
-    k.save_every = 500
+    k.dtype = "float32"  # of activations: float32 or bfloat16
+    k.log_every = 50  # steps over which metrics are averaged and then logged
+    k.save_every = 500  # steps between checkpoints with samples; a multiple of log_every
 
     c.measure = e = ConfigDict()
     e.split = "markers"  # markers (needs target=instances) or watershed

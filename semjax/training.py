@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +13,20 @@ import jax
 import numpy as np
 from absl import logging
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from semjax import devices
 from semjax.checkpoints import Checkpoints
+from semjax.watch import Finding
+
+YOUNG = 200  # no failures are told before this step
 
 
 class Learner(NamedTuple):
@@ -39,7 +49,8 @@ def fit(
     log_every: int,
     save_every: int,
     batch_axis: int = 0,
-    sample: Callable[[Any, int], None] | None = None,
+    sample: Callable[[Any, int], Sequence[Finding] | None] | None = None,
+    watch: Callable[[Sequence[dict[str, float]]], Sequence[Finding]] | None = None,
 ) -> Any:
     """Trains up to `steps`, from the newest checkpoint in `folder` if there is one.
 
@@ -56,7 +67,9 @@ def fit(
         save_every: updates between checkpoints; a multiple of `log_every`, so that no state
             is saved unexamined.
         batch_axis: the axis of a batch that counts samples.
-        sample: called as `sample(state, step)` at every checkpoint, to draw pictures.
+        sample: called as `sample(state, step)` at every checkpoint, to draw pictures; may return
+            what looks wrong in them.
+        watch: called with all rows of metrics whenever one is logged; returns what looks wrong.
 
     Returns:
         The final state.
@@ -80,7 +93,15 @@ def fit(
         state = checkpoints.restore(start, state, batches)
         logging.info("%s: going on from step %d of %d", folder.name, start, steps)
     metrics_path = folder / "metrics.jsonl"
-    _cut_metrics(metrics_path, start)
+    rows = _cut_metrics(metrics_path, start)
+    said: set[str] = set()
+
+    def warn(findings: Sequence[Finding] | None, step: int) -> None:
+        """Says each kind of failure once; a young training has not gone wrong yet."""
+        for name, text in findings or ():
+            if step >= YOUNG and name not in said:
+                said.add(name)
+                logging.warning("%s, step %d: %s", folder.name, step, text)
 
     pending: list[dict[str, jax.Array]] = []
     interval_start = time.monotonic()
@@ -113,9 +134,12 @@ def fit(
                 board.add_scalar(name, value, step)
             progress.show(step, row)
             pending = []
+            rows.append({"step": step, **row})
+            if watch is not None:
+                warn(watch(rows), step)
             if step % save_every == 0 or step == steps:
                 if sample is not None:  # first, so that a kill cannot leave a picture out
-                    sample(state, step)
+                    warn(sample(state, step), step)
                 checkpoints.save(step, state, batches)
             interval_start = time.monotonic()
     checkpoints.close()
@@ -131,20 +155,27 @@ def _average(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
     }
 
 
-def _cut_metrics(path: Path, step: int) -> None:
-    """Drops rows after `step`: what a killed training logged past its last checkpoint."""
+def _cut_metrics(path: Path, step: int) -> list[dict[str, float]]:
+    """Drops rows after `step`: what a killed training logged past its last checkpoint.
+
+    Returns:
+        The rows that are left.
+    """
     if not path.exists():
-        return
-    kept = []
+        return []
+    rows, kept = [], []
     for line in path.read_text().splitlines():
         try:
-            if json.loads(line)["step"] <= step:
+            row = json.loads(line)
+            if row["step"] <= step:
+                rows.append(row)
                 kept.append(line + "\n")
         except (ValueError, KeyError):
             continue  # a line cut short by the kill
     partial = path.with_suffix(".part")
     partial.write_text("".join(kept))
     os.replace(partial, path)
+    return rows
 
 
 class _NoBoard:
@@ -170,10 +201,16 @@ class _Progress:
         self.bar = None
         if console.is_terminal:
             self.bar = Progress(
-                *Progress.get_default_columns()[:-1],
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                TextColumn("left"),
+                # The numbers get the room that is left, so that they never push the time away.
+                TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),
                 console=console,
+                expand=True,
+                speed_estimate_period=3600,  # seconds; steps may be slow
             )
 
     def __enter__(self):

@@ -1,7 +1,10 @@
 """The training loop, on a learner so small that a step takes no time."""
 
+import io
 import json
 import math
+import re
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -12,11 +15,13 @@ import optax
 import pytest
 from flax import linen as nn
 from flax import struct
+from rich.console import Console
 
 from semjax import optimizers, training
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.training import Learner, fit
+from semjax.watch import Finding
 
 
 class State(struct.PyTreeNode):
@@ -63,7 +68,16 @@ class Recorded:
         return getattr(self.stream, name)
 
 
-def run(folder, *, steps, learner=None, stream=None, seed=7, sample: Callable | None = None):
+def run(
+    folder,
+    *,
+    steps,
+    learner=None,
+    stream=None,
+    seed=7,
+    sample: Callable | None = None,
+    watch: Callable | None = None,
+):
     folder.mkdir(exist_ok=True)
     return fit(
         learner or make_learner(),
@@ -74,6 +88,7 @@ def run(folder, *, steps, learner=None, stream=None, seed=7, sample: Callable | 
         log_every=2,
         save_every=4,
         sample=sample,
+        watch=watch,
     )
 
 
@@ -203,6 +218,31 @@ def test_progress_names_the_time_left(tmp_path, monkeypatch):
     assert "going on from step 4 of 6" in lines[0]
 
 
+def test_failures_are_told_once_each_and_change_nothing(tmp_path, monkeypatch):
+    lines = []
+    log = SimpleNamespace(
+        info=lambda *_: None, warning=lambda text, *args: lines.append(text % args)
+    )
+    monkeypatch.setattr(training, "logging", log)
+    monkeypatch.setattr(training, "YOUNG", 4)
+    seen = []
+
+    def watch(metrics):
+        seen.append([row["step"] for row in metrics])
+        return [Finding("a", "too high")] if metrics[-1]["step"] != 6 else []
+
+    def sample(state, step):
+        return [Finding("b", "too dark")]
+
+    found = run(tmp_path / "watched", steps=8, sample=sample, watch=watch)
+    assert lines == ["watched, step 4: too high", "watched, step 4: too dark"]
+    assert seen == [[2], [2, 4], [2, 4, 6], [2, 4, 6, 8]]
+    assert np.array_equal(found.weights, run(tmp_path / "alone", steps=8).weights)
+    # A training that goes on looks at what was logged before.
+    run(tmp_path / "watched", steps=10, watch=watch)
+    assert seen[-1] == [2, 4, 6, 8, 10]
+
+
 class Shallow(nn.Module):
     """Three convolutions, in place of a U-Net."""
 
@@ -265,3 +305,43 @@ def test_the_learning_rate_s_schedule_goes_on_after_a_restart(tmp_path):
     for steps in (4, 7):
         state = run(tmp_path, steps=steps, learner=Learner(init, step))
     assert state.weight == -(3 * 1.0 + 3 * 0.5 + 0.25)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_time_left_is_seen_on_a_terminal_however_many_the_numbers(columns, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(
+        training,
+        "Console",
+        lambda stderr: Console(file=screen, force_terminal=True, width=columns, color_system=None),
+    )
+    with training._Progress("3_translate", 100, 4500) as progress:
+        for step in (150, 200):
+            progress.show(step, {f"quite_a_long_name_{i}": 0.5 for i in range(8)})
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", screen.getvalue()).split()
+    at = len(shown) - 1 - shown[::-1].index("200/4500")
+    assert re.fullmatch(r"\d+:\d\d:\d\d", shown[at + 1])
+    assert shown[at + 2 : at + 3] == ["left"] and shown[at + 3].startswith("qui")
+
+
+def test_tensorboard_gets_the_numbers_of_the_metrics(tmp_path, monkeypatch):
+    written, closed = [], []
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            self.folder = folder
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            closed.append(self.folder)
+
+        def add_scalar(self, name, value, step):
+            written.append((step, name, value))
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", SimpleNamespace(SummaryWriter=SummaryWriter))
+    run(tmp_path, steps=4)
+    logged = [(row.pop("step"), row) for row in rows(tmp_path)]
+    assert written == [(step, *item) for step, row in logged for item in row.items()]
+    assert closed == [str(tmp_path / "tensorboard")]

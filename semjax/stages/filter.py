@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import tifffile
+from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, stacks
+from semjax import inputs, stacks, watch
 from semjax.analysis import split, threshold
 from semjax.report import figures
 from semjax.synth import place
@@ -41,6 +42,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     _show(work, fakes, labels, filtered)
 
     share = 1.0 - shown.mean() if len(shown) else 0.0
+    for finding in watch.ghosts(share):
+        logging.warning("filter: %s", finding.text)
     summary = {
         "particles": len(particles),
         "removed share": float(share),

@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, networks, optimizers
+from semjax import inputs, networks, optimizers, watch
 from semjax.data import augment, batches
 from semjax.learners import wgan_gp
 from semjax.report import figures
@@ -87,10 +87,11 @@ def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.nda
     apply = jax.jit(lambda variables, z: generator.apply(variables, z, train=False))
 
     def sample(state, step):
+        drawn = draw(state, 40, 0)
         figures.write_png(
-            work.shapes / "samples" / f"{step:06d}.png",
-            figures.sheet(list(draw(state, 40, 0)), columns=10),
+            work.shapes / "samples" / f"{step:06d}.png", figures.sheet(list(drawn), columns=10)
         )
+        return watch.outlines(drawn, given[:N_SHOWN])
 
     state = fit(
         learner,
@@ -102,6 +103,7 @@ def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.nda
         save_every=c.save_every,
         batch_axis=1,
         sample=sample,
+        watch=watch.wgan,
     )
     kept, n, tries = [], 0, 0
     while n < c.n_outlines and tries < 20 + c.n_outlines // 250:

@@ -4,12 +4,14 @@ With `translate.source="phantom"` nothing is learnt: true masks have their true 
 shows what the translation costs.
 """
 
+from functools import partial
+
 import jax
 import numpy as np
 import tifffile
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
+from semjax import checkpoints, inputs, networks, optimizers, predict, stacks, watch
 from semjax.data import augment, batches
 from semjax.learners import cyclegan
 from semjax.report import figures
@@ -109,6 +111,12 @@ def run(config: ConfigDict, work: Work) -> dict:
             work.translate / "samples" / f"{step:06d}.png",
             figures.sheet(tiles, columns=len(shown["masks"])),
         )
+        masks, fake_images, images, fake_masks = (
+            np.asarray(rows[i], np.float32)[..., 0] for i in (0, 1, 3, 4)
+        )
+        return watch.translation(
+            masks=masks, fake_images=fake_images, images=images, fake_masks=fake_masks
+        )
 
     state = fit(
         learner,
@@ -119,6 +127,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         log_every=c.log_every,
         save_every=c.save_every,
         sample=sample,
+        watch=partial(watch.cyclegan, label_smoothing=c.label_smoothing),
     )
     models = {}
     for name in ("to_image", "to_mask"):

@@ -1,13 +1,14 @@
 """What each stage can do otherwise, on the artifacts of a finished run."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 
-from semjax import predict, stacks, workdir
+from semjax import predict, stacks, training, watch, workdir
 from semjax.data import images
 from semjax.stages import measure, score, segment
 
@@ -160,3 +161,16 @@ def test_a_workflow_in_pixels_without_truth(copy, tmp_path):
     assert workdir.read_json(copy.measure / "distribution.json")["unit"] == "px"
     assert "min_feret_px" in pd.read_csv(copy.measure / "particles.csv")
     assert "skipped" in score.run(config, copy)
+
+
+def test_a_translation_that_goes_wrong_is_told(copy, monkeypatch):
+    told = []
+    log = SimpleNamespace(
+        info=lambda *_: None, warning=lambda text, *args: told.append(text % args)
+    )
+    monkeypatch.setattr(training, "logging", log)
+    monkeypatch.setattr(training, "YOUNG", 0)
+    monkeypatch.setattr(watch, "FAINT", 1e3)  # whatever is painted is too faint
+    copy.run_alone("translate")
+    (warning,) = [text for text in told if "vanishing particles" in text]
+    assert warning.startswith("3_translate, step 4: ") and "translate.cycle_weight" in warning
