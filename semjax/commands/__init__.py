@@ -9,6 +9,7 @@ imported before `act`.
 VERBS = {
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
     "segment": ("MODEL IMAGES …", "a trained model measures further images"),
+    "export": ("MODEL --out=DIR …", "a model for Fiji, ilastik, napari, ONNX Runtime or JAX"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
 }
 

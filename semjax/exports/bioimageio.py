@@ -24,7 +24,6 @@ from semjax.workdir import write_text
 LEAST_PX = 128  # rows and columns of an input
 HALO_PX = predict.OVERLAP_PX // 2  # what tiles lose at their inner sides, as in semjax
 SAMPLE_PX = 256  # sides of the test image
-TOLERANCE = 1e-4  # of the test output, absolute
 CHANNELS = {
     "particle": "the pixel belongs to a particle",
     "interior": "it lies inside a particle, away from its neighbours: a marker of single particles",
@@ -38,7 +37,7 @@ PAPER = (
 DOI = "10.1038/s41598-021-84287-6"
 
 
-def write_package(
+def write(
     path: Path,
     model: Model,
     *,
@@ -59,17 +58,16 @@ def write_package(
             image and cover; it is given out with the model. None simulates one.
 
     Raises:
-        ModuleNotFoundError: the extra is not installed; the message names it.
-        ValueError: a value is not allowed by the specification, or the model's test fails.
+        ValueError: a value is not allowed by the specification, the sample is too small, the
+            model's test fails, or the extra is not installed; the message names it.
     """
     try:
         from bioimageio.core import test_model
         from bioimageio.spec import save_bioimageio_package
         from pydantic import ValidationError
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "bioimage.io packages need the extra: pip install 'semjax[bioimageio]'",
-            name="bioimageio",
+        raise ValueError(
+            "a bioimage.io package needs the extra: pip install 'semjax[bioimageio]'"
         ) from error
 
     if sample is not None and min(sample.shape) < SAMPLE_PX:
@@ -111,7 +109,7 @@ def _run(model: Model, raw: np.ndarray) -> np.ndarray:
     """Probabilities (h, w, k) of a raw micrograph (h, w) by semjax, seen once and in one piece."""
     dark_particles = model.recipe["dark_particles"]
     image = stretch_contrast(raw, **model.recipe["contrast"], dark_particles=dark_particles)
-    return predict.run_image(model.segmenter, image, tile_px=image.shape)
+    return predict.run_image(onnx.in_float32(model.segmenter), image, tile_px=image.shape)
 
 
 def _draw_cover(path: Path, raw: np.ndarray, outputs: np.ndarray, threshold: float) -> None:
@@ -173,9 +171,11 @@ def _describe(
     dark_particles = model.recipe["dark_particles"]
     contrast = onnx.Contrast(**model.recipe["contrast"], dark_particles=dark_particles)
     outputs = _run(model, sample)
-    onnx.write_onnx(folder / "segmenter.onnx", model.segmenter, contrast=contrast)
+    planes = outputs.transpose(2, 0, 1)
+    graph = onnx.build(model.segmenter, contrast=contrast).SerializeToString()
+    (folder / "segmenter.onnx").write_bytes(graph)
     np.save(folder / "test_input.npy", sample.astype(np.float32)[None, None])
-    np.save(folder / "test_output.npy", outputs.transpose(2, 0, 1)[None])
+    np.save(folder / "test_output.npy", planes[None])
     Image.fromarray(sample).save(folder / "sample_input.png")
     tifffile.imwrite(
         folder / "sample_output.tif", outputs.transpose(2, 0, 1), photometric="minisblack"
@@ -207,7 +207,7 @@ def _describe(
             spec.SpaceInputAxis(id=spec.AxisId("x"), size=size),
         ],
         data=spec.IntervalOrRatioDataDescr(type="float32"),
-        pad=spec.ReflectPadding(),
+        pad=spec.ReflectPadding(mode="reflect"),
         preprocessing=[spec.ScaleRangeDescr(kwargs=scale)],
         test_tensor=file("test_input.npy"),
         sample_tensor=file("sample_input.png"),
@@ -227,7 +227,7 @@ def _describe(
         sample_tensor=file("sample_output.tif"),
     )
     tolerance = spec.ReproducibilityTolerance(
-        absolute_tolerance=TOLERANCE, relative_tolerance=0.0, mismatched_elements_per_million=0
+        absolute_tolerance=onnx.TOLERANCE, relative_tolerance=0.0, mismatched_elements_per_million=0
     )
     return spec.ModelDescr(
         name=name,

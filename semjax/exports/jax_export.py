@@ -10,9 +10,15 @@ from jax import export
 
 from semjax.networks import layers
 from semjax.predict import Model
+from semjax.workdir import write_bytes
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LEAST_PX = 64
+
+
+def write(path: Path, model: Model, *, channels: int) -> None:
+    """Writes `serialize`'s bytes to a file, whole or not at all; one that is there is replaced."""
+    write_bytes(path, serialize(model, channels=channels))
 
 
 def serialize(model: Model, *, channels: int) -> bytes:
