@@ -161,6 +161,17 @@ def write_text(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, as `write_text` does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, whole or not at all; NumPy numbers and arrays become plain."""
     write_text(path, json.dumps(value, indent=2, default=_plain) + "\n")

@@ -9,11 +9,14 @@ imported before `act`.
 VERBS = {
     "doctor": ("", "what is installed and usable here, and how long a run would take"),
     "inspect": ("IMAGES …", "what the images are, and what would spoil the result"),
+    "outline": ("IMAGES …", "a window in which single particles are drawn round"),
     "new": ("NAME IMAGES OUTLINES", "a config file for a new material"),
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
     "segment": ("MODEL IMAGES …", "a trained model measures further images"),
-    "report": ("FOLDER … --out=FILE.html", "one file with everything about the sizes measured"),
+    "review": ("FOLDER …", "a window in which labels are split, merged, redrawn, dropped"),
+    "report": ("FOLDER …", "one file with everything about the sizes measured"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
+    "export": ("MODEL --out=DIR …", "a model for Fiji, ilastik, napari, ONNX Runtime or JAX"),
 }
 
 
