@@ -29,7 +29,7 @@ def under(labels: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 
 def split(labels: np.ndarray, line: np.ndarray, *, above: int = 0) -> np.ndarray:
-    """Splits the particle that has most of a line's pixels along that line.
+    """Splits the particle that a line divides; of several, the one with most of its pixels.
 
     The largest part keeps the number. Pixels under the line, and parts below `SPECK_PX`, go to the
     nearest part, so that the parts together are the particle.
@@ -40,30 +40,30 @@ def split(labels: np.ndarray, line: np.ndarray, *, above: int = 0) -> np.ndarray
         above: new numbers are larger than this one, too.
 
     Raises:
-        ValueError: the line meets no particle, or does not divide the one that it meets.
+        ValueError: the line meets no particle, or divides none.
     """
     met = under(labels, line)
     if not met.size:
         raise ValueError("the line meets no particle; draw it across the one to be split")
-    mask = labels == met[0]
     cut = np.zeros(labels.shape, bool)
     cut[_pixels(labels.shape, line)] = True
     # Widened by its neighbours, a line whose pixels touch by corners lets no corner through.
-    pieces, n = ndimage.label(mask & ~ndimage.binary_dilation(cut), _EIGHT)
-    areas = np.bincount(pieces.ravel(), minlength=n + 1)
-    large = np.flatnonzero(areas >= SPECK_PX)
-    large = large[large > 0]
-    if large.size < 2:
-        raise ValueError(
-            f"the line does not divide particle {met[0]} into parts of {SPECK_PX} px or more; "
-            "begin and end it outside the particle"
-        )
-    parts = np.where(np.isin(pieces, large), pieces, 0)
-    nearest = ndimage.distance_transform_edt(
-        parts == 0, return_distances=False, return_indices=True
+    cut = ndimage.binary_dilation(cut)
+    for number in met:
+        mask = labels == number
+        pieces, n = ndimage.label(mask & ~cut, _EIGHT)
+        large = np.flatnonzero(np.bincount(pieces.ravel(), minlength=n + 1) >= SPECK_PX)
+        large = large[large > 0]
+        if large.size > 1:
+            parts = np.where(np.isin(pieces, large), pieces, 0)
+            nearest = ndimage.distance_transform_edt(
+                parts == 0, return_distances=False, return_indices=True
+            )
+            return _renumber(labels, np.where(mask, parts[tuple(nearest)], 0), number, above)
+    raise ValueError(
+        f"the line does not divide particle {met[0]} into parts of {SPECK_PX} px or more; begin "
+        "and end it outside the particle"
     )
-    parts = np.where(mask, parts[tuple(nearest)], 0)
-    return _renumber(labels, parts, met[0], above)
 
 
 def merge(labels: np.ndarray, line: np.ndarray) -> np.ndarray:

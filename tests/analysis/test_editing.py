@@ -71,16 +71,24 @@ def test_others_stay_as_they_are(crowd, seed):
     rng = np.random.default_rng(seed)
     line = rng.uniform(0, 80, (2, 2))
     met = editing.under(crowd, line)
-    for edit, touched in ((editing.split, met[:1]), (editing.merge, met)):
+    for edit in (editing.split, editing.merge):
         try:
             after = edit(crowd, line)
         except ValueError:
             continue
-        others = np.setdiff1d(np.unique(crowd), touched)
-        assert set(editing.changed(after, crowd)) & set(others) == set()
+        hit = editing.changed(after, crowd)
+        assert set(hit) & set(crowd[crowd > 0]) <= set(met)
+        others = np.setdiff1d(np.unique(crowd), met if edit is editing.merge else hit)
         assert ((after > 0) == (crowd > 0)).all()
         for number in others:
             assert ((after == number) == (crowd == number)).all()
+
+
+def test_a_line_that_ends_in_a_larger_neighbour_splits_what_it_crosses():
+    labels = disc() + disc(centre=(30, 8), radius=6, number=1)
+    parts = editing.split(labels, np.array([[30, 0], [30, 45]]))
+    assert np.unique(parts).tolist() == [0, 1, 3, 4]
+    assert (parts[labels == 3] == 3).all() and (parts == 4).sum() + (parts == 1).sum() == 113
 
 
 def test_merging_what_was_split_gives_it_back():
