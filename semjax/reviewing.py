@@ -36,6 +36,8 @@ class Review:
         labels: the same as they are now.
         tables: particles of each image as they are now, with the column `edited`.
         unit: "nm" or "px".
+        measured: all particles as measured.
+        border: "drop" or "weights": whether whole particles stand for those that the border cuts.
     """
 
     def __init__(self, path: str | Path):
@@ -47,10 +49,10 @@ class Review:
         """
         self.folder = measured.find(path)
         self.out = self.folder / "reviewed"
-        self._measured = self._read_particles(self.folder)
+        self.measured = self._read_particles(self.folder)
         self._sha256 = hashlib.sha256((self.folder / "particles.csv").read_bytes()).hexdigest()
         self._images = measured.read_table(self.folder / "images.csv", "image", "pixel_size_nm")
-        self.unit = "nm" if "min_feret_nm" in self._measured else "px"
+        self.unit = "nm" if "min_feret_nm" in self.measured else "px"
         self.names: list[str] = list(self._images["image"])
         if not self.names:
             raise ValueError(f"{self.folder / 'images.csv'} lists no image; measure some first")
@@ -58,8 +60,9 @@ class Review:
         for name in ("distribution.json", "measured.json"):  # the first is all that old runs have
             if (self.folder / name).is_file():
                 self._facts |= read_json(self.folder / name)
+        self.border: str = self._facts["border"]
         self._choices: dict[str, dict[int, bool]] = {}
-        particles, rows, start = self._measured, self._images, self.names[0]
+        particles, rows, start = self.measured, self._images, self.names[0]
         if self.out.exists():
             start = self._read_state()
             particles = self._read_particles(self.out)
@@ -67,6 +70,7 @@ class Review:
         marked = particles if "edited" in particles else particles.assign(edited=False)
         self.tables = {name: marked[marked["image"] == name] for name in self.names}
         self._image_rows = rows.to_dict("records")
+        self._stale = self.out.exists()  # what `finish` writes; a crash may have been before
         self.open(self.names.index(start))
 
     def _read_particles(self, folder: Path) -> pd.DataFrame:
@@ -120,7 +124,7 @@ class Review:
             if reviewed.exists()
             else self.original.copy()
         )
-        self._rows = self._measured[self._measured["image"] == self.name]
+        self._rows = self.measured[self.measured["image"] == self.name]
         numbers = np.unique(self.original)
         if self.labels.shape != self.original.shape or not np.array_equal(
             numbers[numbers > 0], np.sort(self._rows["label"])
@@ -262,7 +266,7 @@ class Review:
             pixel_size_nm=None if self.unit == "px" else float(size),
         ).assign(image=self.name)
         self.tables[self.name] = rows
-        mean = edited.mean_size(rows, unit=self.unit, border=self._facts["border"])
+        mean = edited.mean_size(rows, unit=self.unit, border=self.border)
         found = {"particles": len(rows), "kept": int(rows["kept"].sum())}
         found["foreground_fraction"] = round(float((self.labels > 0).mean()), 5)
         found[f"mean_min_feret_{self.unit}"] = round(mean, 3)
@@ -275,6 +279,7 @@ class Review:
 
     def _save(self) -> None:
         """Writes the open image's labels, the state and all tables."""
+        self._stale = True
         self._complete()
         small = self.labels.max(initial=0) < 2**16
         path = self._labels(self.out)
@@ -313,7 +318,7 @@ class Review:
                     partial = copy.with_name(copy.name + ".part")
                     shutil.copyfile(path, partial)
                     os.replace(partial, copy)
-        for name, table in (("particles", self._measured), ("images", self._images)):
+        for name, table in (("particles", self.measured), ("images", self._images)):
             if not (self.out / f"{name}.csv").exists():
                 write_text(self.out / f"{name}.csv", table.to_csv(index=False))
 
@@ -321,9 +326,9 @@ class Review:
         """Brings overlay, ROIs, `distribution.json` and `measured.json` up to date.
 
         They take too long for every edit; a window calls this before it shows another image and
-        when it is closed. Without any edit nothing is written.
+        when it is closed. Without any edit since then nothing is written.
         """
-        if not self.out.exists():
+        if not self._stale:
             return
         kept = np.zeros(int(self.labels.max(initial=0)), bool)
         kept[self.table.loc[self.table["kept"], "label"] - 1] = True
@@ -332,12 +337,13 @@ class Review:
         if (self.folder / "rois").is_dir():
             fiji.write_rois(self.out / "rois" / f"{self.name}.zip", self.labels)
         self._write_summary()
+        self._stale = False
 
     def _write_summary(self) -> None:
         facts, particles = self._facts, self.particles()
         kept = particles[particles["kept"]]
-        weights = kept["border_weight"].to_numpy() if facts["border"] == "weights" else None
-        summary: dict = {"unit": self.unit, "border": facts["border"]}
+        weights = kept["border_weight"].to_numpy() if self.border == "weights" else None
+        summary: dict = {"unit": self.unit, "border": self.border}
         for quantity in MEASURANDS:
             summary[quantity] = distribution.summarize(
                 kept[f"{quantity}_{self.unit}"].to_numpy(),
@@ -357,7 +363,7 @@ class Review:
         """How many particles were drawn or changed, taken away, and kept or dropped by hand."""
         particles = self.particles()
         marks = ["image", "label"]
-        gone = self._measured[marks].merge(particles[marks], how="left", indicator=True)["_merge"]
+        gone = self.measured[marks].merge(particles[marks], how="left", indicator=True)["_merge"]
         found = {"edited": particles["edited"].sum(), "gone": (gone == "left_only").sum()}
         found |= {words: (particles["reason"] == words).sum() for words in edited.BY_HAND.values()}
         return {what: int(n) for what, n in found.items()}

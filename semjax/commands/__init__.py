@@ -7,7 +7,9 @@ imported before `act`.
 
 # Verb: its arguments and what it does, in the order of a day's work.
 VERBS = {
+    "outline": ("IMAGES …", "draw the outlines of single particles"),
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
+    "review": ("FOLDER", "split, merge, delete and draw particles by hand"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
 }
 
