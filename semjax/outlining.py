@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from skimage import draw
 
-from semjax.data import images
+from semjax.data import annotations, images, outlines
 from semjax.workdir import read_json, write_json
 
 WANTED = 40  # outlines that a quarter of an hour gives, and that the workflow was tested with
@@ -31,18 +30,20 @@ def problem(polygon: np.ndarray, shape: tuple[int, int]) -> str:
     corners = _clean(polygon)
     if len(corners) < 3:
         return "this outline has fewer than three corners; click round the particle"
-    if (corners < 0).any() or (corners > shape).any():
-        return (
-            "this outline leaves the image; a particle that the border cuts shows no whole "
-            "outline: draw another one"
-        )
     if _crosses_itself(corners):
         return "this outline crosses itself; move its corners apart or draw it again"
-    area = _mask(corners).sum()
-    if area < SMALLEST_PX:
+    mask, row, col = annotations.fill([corners[:, ::-1]])
+    piece, down, right = annotations.one_piece(mask) if mask.any() else (mask, 0, 0)
+    if piece.sum() < SMALLEST_PX:
         return (
-            f"this outline covers {area} px, fewer than {SMALLEST_PX}; zoom in and draw all round "
-            "the particle"
+            f"this outline covers {piece.sum()} px, fewer than {SMALLEST_PX}; zoom in and draw all "
+            "round the particle"
+        )
+    (top, left), (h, w) = (row + down, col + right), piece.shape
+    if min(top, left) <= 0 or top + h >= shape[0] or left + w >= shape[1]:
+        return (
+            "this outline reaches the image's border, which may cut the particle; draw one that "
+            "can be seen whole"
         )
     return ""
 
@@ -83,13 +84,6 @@ def _crosses_itself(corners: np.ndarray) -> bool:
     return bool((straight & ((before * after).sum(1) < 0)).any())
 
 
-def _mask(corners: np.ndarray) -> np.ndarray:
-    """Pixels whose centres lie inside, in the polygon's bounding box, bool."""
-    low = np.floor(corners.min(axis=0))
-    size = np.ceil(corners.max(axis=0) - low).astype(int)
-    return draw.polygon2mask(tuple(size), corners - low - 0.5)
-
-
 class Outlining:
     """Outlines of a folder of images; every change is saved at once.
 
@@ -114,13 +108,14 @@ class Outlining:
         self._files = {path.stem: self._read(path) for path in self.paths}
         # As drawn, also what was refused and is not in the files.
         self._drawn = {name: _polygons(found) for name, found in self._files.items()}
+        self._taken = {path.stem: self._take(path.stem) for path in self.paths}
         begun = [i for i, path in enumerate(self.paths) if self._drawn[path.stem]]
         self.open(max(begun, default=0))
 
     def _read(self, image: Path) -> dict[str, Any]:
         path = self._path(image.stem)
         if not path.exists():
-            return {"version": "5.5.0", "flags": {}, "shapes": []}
+            return {"version": "5.5.0", "flags": {}, "shapes": [], "imageData": None}
         found = read_json(path)
         try:
             named = Path(str(found["imagePath"]).replace("\\", "/")).stem
@@ -160,46 +155,53 @@ class Outlining:
     def draw(self, polygons: list[np.ndarray]) -> list[str]:
         """Takes over all polygons of the open image, and saves the good ones.
 
+        Bad ones that were in the file before, drawn in another program, stay there.
+
         Returns:
             What is wrong with each; empty where nothing is.
         """
         shape = self.micrograph.image.shape
         self._drawn[self.name] = [np.asarray(polygon, float) for polygon in polygons]
         problems = [problem(polygon, shape) for polygon in polygons]
-        self._save([p for p, wrong in zip(polygons, problems, strict=True) if not wrong])
+        found = self._files[self.name]
+        noted = {_points(entry): entry for entry in found["shapes"] if _is_polygon(entry)}
+        entries = [entry for entry in found["shapes"] if not _is_polygon(entry)]
+        for points, wrong in zip(map(_key, polygons), problems, strict=True):
+            if points in noted or not wrong:
+                entries.append(noted.get(points) or _entry(points))
+        if entries != found["shapes"]:
+            self._save(entries)
         return problems
 
-    def _save(self, polygons: list[np.ndarray]) -> None:
-        found, path = self._files[self.name], self._path(self.name)
-        # Entries that are no polygons, and what others noted beside a polygon, stay as they are.
-        noted = {_points(shape): shape for shape in found["shapes"] if _is_polygon(shape)}
-        shapes = [shape for shape in found["shapes"] if not _is_polygon(shape)]
-        shapes += [noted.get(points) or _entry(points) for points in map(_key, polygons)]
-        if shapes == found["shapes"]:
-            return
-        bar, (h, w) = self.micrograph.info_bar_px, self.micrograph.image.shape
-        image = self.paths[self.at].absolute()
-        self._files[self.name] = found | {
-            "shapes": shapes,
-            "imagePath": _relative(image, self.out),
-            "imageData": found.get("imageData"),
-            "imageHeight": h + bar,
+    def _save(self, entries: list[dict[str, Any]]) -> None:
+        path, (h, w) = self._path(self.name), self.micrograph.image.shape
+        self._files[self.name] |= {
+            "shapes": entries,
+            "imagePath": _relative(self.paths[self.at].absolute(), self.out),
+            "imageHeight": h + self.micrograph.info_bar_px,
             "imageWidth": w,
         }
-        if shapes:
+        if entries:
             write_json(path, self._files[self.name])
         else:
             path.unlink(missing_ok=True)
+        self._taken[self.name] = self._take(self.name)
 
     def count(self) -> int:
-        """Good outlines in all images: those that are saved."""
-        return sum(len(_polygons(found)) for found in self._files.values())
+        """Outlines of all images that the workflow will take."""
+        return sum(len(found) for found in self._taken.values())
 
-    def gallery(self) -> list[np.ndarray]:
-        """All outlines as the workflow sees them: uint8 0/1, each alone in a square of one size."""
-        masks = [_mask(_clean(p)) for found in self._files.values() for p in _polygons(found)]
-        side = max((max(mask.shape) for mask in masks), default=1)
-        return [_centre(mask, -(-side // 16) * 16) for mask in masks]
+    def gallery(self) -> np.ndarray:
+        """All outlines as the workflow takes them: uint8 0/1 (n, s, s), each alone in a square."""
+        taken = [drawn for found in self._taken.values() for drawn in found]
+        return outlines.arrange(taken) if taken else np.zeros((0, 16, 16), np.uint8)
+
+    def _take(self, name: str) -> list[annotations.Drawn]:
+        """What the workflow reads of an image's file."""
+        if not any(_is_polygon(entry) for entry in self._files[name]["shapes"]):
+            return []
+        found = annotations.read(self._path(name))
+        return [drawn for drawn in found if not drawn.touches_border]
 
 
 Points = tuple[tuple[float, float], ...]  # x, y, as in the files
@@ -241,10 +243,3 @@ def _relative(image: Path, folder: Path) -> str:
         return Path(os.path.relpath(image, folder)).as_posix()
     except ValueError:  # another drive
         return image.as_posix()
-
-
-def _centre(mask: np.ndarray, side: int) -> np.ndarray:
-    square = np.zeros((side, side), np.uint8)
-    row, col = ((side - n) // 2 for n in mask.shape)
-    square[row : row + mask.shape[0], col : col + mask.shape[1]] = mask
-    return square

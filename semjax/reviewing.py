@@ -15,7 +15,7 @@ import tifffile
 
 from semjax import measured
 from semjax.analysis import distribution, edited, editing
-from semjax.data import images
+from semjax.data import annotations, images
 from semjax.exports import fiji
 from semjax.report import figures
 from semjax.workdir import read_json, write_json, write_text
@@ -193,6 +193,24 @@ class Review:
             ValueError: there is none.
         """
         self._change(editing.delete(self.labels, number))
+
+    def draw(self, number: int, polygon: np.ndarray) -> None:
+        """Draws a particle anew, or a new one; pixels of other particles stay theirs.
+
+        Args:
+            number: of the particle; see `new_number`.
+            polygon: (n, 2) row and column of its corners, whole numbers at the pixels' centres.
+
+        Raises:
+            ValueError: too little is left for it.
+        """
+        filled, row, col = annotations.fill([np.asarray(polygon, float)[:, ::-1] + 0.5])
+        rows, cols = np.nonzero(filled)
+        rows, cols = rows + row, cols + col
+        (h, w), mask = self.labels.shape, np.zeros(self.labels.shape, bool)
+        inside = (rows >= 0) & (rows < h) & (cols >= 0) & (cols < w)
+        mask[rows[inside], cols[inside]] = True
+        self.paint(editing.redraw(self.labels, number, mask))
 
     def paint(self, painted: np.ndarray) -> None:
         """Takes over labels that were painted; pieces become particles (see `editing.tidy`)."""

@@ -98,6 +98,28 @@ def delete(labels: np.ndarray, number: int) -> np.ndarray:
     return np.where(labels == number, 0, labels)
 
 
+def redraw(labels: np.ndarray, number: int, mask: np.ndarray) -> np.ndarray:
+    """Gives a particle the pixels of a mask, or makes a new one; others keep what is theirs.
+
+    Args:
+        labels: int (h, w), 0 background.
+        number: of the particle.
+        mask: bool (h, w).
+
+    Raises:
+        ValueError: fewer than `SPECK_PX` are left for it.
+    """
+    own = mask & ((labels == 0) | (labels == number))
+    if np.count_nonzero(own) < SPECK_PX:
+        raise ValueError(
+            f"the outline holds fewer than {SPECK_PX} px that belong to no other particle; draw "
+            "all round the particle, or delete the other one first"
+        )
+    after = np.where(labels == number, 0, labels)
+    after[own] = number
+    return after
+
+
 def tidy(labels: np.ndarray, before: np.ndarray, *, above: int = 0) -> np.ndarray:
     """What was painted, as particles: pieces that do not touch are particles of their own.
 

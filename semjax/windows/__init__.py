@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+_SIZE = (1360, 860)
+
 
 def show(make: Callable[[Any], Any], title: str) -> Any:
     """Opens a window and returns it after it has been closed.
@@ -40,7 +42,9 @@ def show(make: Callable[[Any], Any], title: str) -> Any:
     window.tell = panel.tell
     window.refresh()
     viewer.window.add_dock_widget(panel, name="semjax", area="right")
+    viewer.window.resize(*_SIZE)
     viewer.show()
+    viewer.reset_view()
     napari.run()
     return window
 

@@ -39,6 +39,7 @@ class OutlineWindow:
         self.shapes = viewer.add_shapes(
             ndim=2, name="outlines", translate=(-0.5, -0.5), opacity=1.0, edge_width=2
         )
+        self.shapes.current_edge_color, self.shapes.current_face_color = "yellow", "#ffff0030"
         self.shapes.events.data.connect(self._changed)
         bind(viewer, [self.image, self.shapes], self.keys)
         self._busy = False
@@ -109,8 +110,7 @@ class OutlineWindow:
             f"{session.name} ({session.at + 1} of {len(session.paths)})\n"
             f"{count} of about {outlining.WANTED} outlines, saved in {session.out}"
         )
-        shown = [mask * np.uint8(255) for mask in gallery]
-        picture = figures.sheet(shown, columns=_COLUMNS) if shown else None
+        picture = figures.sheet(list(gallery * np.uint8(255)), columns=_COLUMNS) if count else None
         if not message and count >= outlining.WANTED:
             message = "That is enough to begin with; more do no harm."
         self.viewer.title = f"semjax outline: {session.name}"

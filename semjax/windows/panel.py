@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-_WIDTH = 320
+_WIDTH = 330
 
 
 class Panel(QWidget):
@@ -19,7 +19,7 @@ class Panel(QWidget):
 
     def __init__(self, keys: Mapping[str, tuple[str, Callable]]):
         super().__init__()
-        self.setMinimumWidth(_WIDTH + 30)
+        self.setFixedWidth(_WIDTH + 30)
         self.text, self.message, self.picture = QLabel(), QLabel(), QLabel()
         for label in (self.text, self.message):
             label.setWordWrap(True)
@@ -53,4 +53,4 @@ class Panel(QWidget):
         h, w, _ = rows.shape
         image = QImage(rows.tobytes(), w, h, 3 * w, QImage.Format.Format_RGB888)
         smooth = Qt.TransformationMode.SmoothTransformation
-        self.picture.setPixmap(QPixmap.fromImage(image).scaledToWidth(_WIDTH, smooth))
+        self.picture.setPixmap(QPixmap.fromImage(image).scaledToWidth(min(_WIDTH, w), smooth))

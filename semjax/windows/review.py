@@ -1,6 +1,6 @@
 """The window of `semjax review`: measured particles, corrected by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,23 +28,24 @@ class ReviewWindow:
             "B": ("image before", lambda: self.go(-1)),
             "K": ("keep or drop *", lambda: self.do(self._toggle)),
             "D": ("delete *", lambda: self.do(lambda: review.delete(self.pointed()))),
-            "S": ("split along a line", lambda: self.draw_line("S")),
-            "M": ("merge along a line", lambda: self.draw_line("M")),
-            "R": ("draw * anew", lambda: self.do(self._redraw)),
+            "S": ("split along a line", self.split),
+            "M": ("merge along a line", self.merge),
+            "R": ("draw * anew", lambda: self.draw_particle(self.pointed())),
             "A": ("add a particle", lambda: self.draw_particle(review.new_number())),
             "P": ("paint *", lambda: self.paint("paint")),
             "E": ("erase from *", lambda: self.paint("erase")),
             "U": ("undo", self.undo),
             "Z": ("move the picture", self.rest),
         }
-        self._tools = {"S": review.split, "M": review.merge}
-        self._tool = "S"
+        self._use: Callable[[np.ndarray], None] = review.split  # what a drawn line is for
         self.image = viewer.add_image(review.picture(), name="picture", colormap="gray")
         self.labels = viewer.add_labels(review.labels.copy(), name="particles", opacity=0.9)
         self.labels.contour = 2
         self.labels.preserve_labels = True
         self.lines = viewer.add_shapes(ndim=2, name="lines", edge_color="yellow", edge_width=2)
-        self.labels.events.paint.connect(self._painted)
+        self.lines.current_face_color = "transparent"
+        # After the mouse button: napari tells of some strokes before it has painted them.
+        self.labels.mouse_drag_callbacks.append(self._stroke)
         self.lines.events.data.connect(self._line_drawn)
         keys = self.keys | {"Control-Z": ("undo", self.undo)}
         bind(viewer, [self.image, self.labels, self.lines], keys)
@@ -88,20 +89,34 @@ class ReviewWindow:
         """Takes the last edit back."""
         self.do(lambda: None if self.review.undo() else "there is nothing to take back here")
 
-    def draw_line(self, key: str) -> None:
-        """Waits for a line, for `S` or `M`."""
-        self._tool = key
-        self.viewer.layers.selection.active = self.lines
-        self.lines.mode = "add_line"
-        across = "right across the particle" if key == "S" else "from one particle into the other"
-        self.refresh(f"draw a line {across}, with the mouse button held down")
+    def split(self) -> None:
+        """Waits for a line along which to split."""
+        self._draw("add_line", self.review.split)
+        self.refresh("draw a line right across the particle, with the mouse button held down")
+
+    def merge(self) -> None:
+        """Waits for a line through particles to be merged."""
+        self._draw("add_line", self.review.merge)
+        self.refresh(
+            "draw a line from one particle into the other, with the mouse button held down"
+        )
 
     def draw_particle(self, number: int) -> None:
         """Waits for a polygon that becomes the particle of this number."""
-        self.viewer.layers.selection.active = self.labels
-        self.labels.selected_label = number
-        self.labels.mode = "polygon"
-        self.refresh("click round the particle, and end with a double click")
+        if not number:
+            return self.refresh("there is no particle here; point at one, or press A to add one")
+
+        def use(polygon: np.ndarray) -> None:
+            self.rest()
+            self.review.draw(number, polygon)
+
+        self._draw("add_polygon", use)
+        self.refresh(f"click round particle {number}, and end with a double click")
+
+    def _draw(self, mode: str, use: Callable[[np.ndarray], None]) -> None:
+        self._use = use
+        self.viewer.layers.selection.active = self.lines
+        self.lines.mode = mode
 
     def paint(self, mode: str) -> None:
         """Takes the brush or the eraser for the particle under the mouse."""
@@ -115,17 +130,13 @@ class ReviewWindow:
         number = self.pointed()
         return f"particle {number} is {'kept' if self.review.toggle(number) else 'dropped'}"
 
-    def _redraw(self) -> str | None:
-        number = self.pointed()
-        self.review.delete(number)
-        self.draw_particle(number)
-        return f"draw particle {number}: click round it, and end with a double click (U: undo)"
-
-    def _painted(self, event: Any) -> None:
-        polygon = self.labels.mode == "polygon"
-        self.do(lambda: self.review.paint(self.labels.data))
-        if polygon:
-            self.rest()
+    def _stroke(self, layer: Any, event: Any) -> Iterator[None]:
+        """Takes over what was painted when the mouse button is let go."""
+        yield
+        while event.type == "mouse_move":
+            yield
+        if not np.array_equal(self.labels.data, self.review.labels):
+            self.do(lambda: self.review.paint(self.labels.data))
 
     def _line_drawn(self, event: Any) -> None:
         if self._busy or event.action != "added" or not self.lines.nshapes:
@@ -135,7 +146,7 @@ class ReviewWindow:
         self.lines.selected_data = set(range(self.lines.nshapes))
         self.lines.remove_selected()
         self._busy = False
-        self.do(lambda: self._tools[self._tool](line))
+        self.do(lambda: self._use(line))
 
     def refresh(self, message: str = "") -> None:
         """Shows labels and numbers as they are."""
