@@ -36,6 +36,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**31 - 1),
     "repeats": (0, 100),
     "data.pixel_size_nm": (0, None),
+    "data.outline_pixel_size_nm": (0, None),
     "data.info_bar_px": (-1, None),
     "data.contrast_low": (0, 100),
     "data.contrast_high": (0, 100),

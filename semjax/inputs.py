@@ -67,13 +67,19 @@ def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
 
 
 def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
-    """The user's outlines, uint8 0/1 (n, s, s)."""
+    """The user's outlines, uint8 0/1 (n, s, s), at the micrographs' pixel size."""
     d = config.data
     if d.source == "tio2":
         folder = tio2.fetch(list(tio2.outline_paths()), folder=d.folder)[0].parent
     else:
         folder = work.inputs / "outlines" if d.source == "phantom" else Path(d.outlines)
-    return outlines.read_outlines(folder, outline_px=config.shapes.outline_px)
+    among_images = d.source == "folder" and Path(d.images).resolve() == folder.resolve()
+    drawn = outlines.read(folder, pictures=not among_images)
+    given = d.outline_pixel_size_nm
+    sized = given or any(particle.image or particle.pixel_size_nm for particle in drawn)
+    pictures = micrographs(config, work) if sized else []
+    drawn = outlines.fit(drawn, pictures, drawn_pixel_size_nm=given)
+    return outlines.arrange(drawn, outline_px=config.shapes.outline_px)
 
 
 def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:

@@ -75,14 +75,18 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     left_out = {"folder"}  # where the verified copy lies does not matter
     if not uses_truth:
         left_out.add("truth")
-    if name == "shapes":  # which sees no micrograph
+    if name == "shapes":  # which sees of the micrographs no more than the size of their pixels
         left_out |= {"clean", "test_images"}
     if not (uses_truth or config.data.clean):
         left_out.add("test_images")
     if not uses_truth or name == "segment":
         left_out.add("classes")
-    if name not in ("measure", "score"):
+    # Outlines that were drawn at another pixel size are scaled to the micrographs'.
+    own_size = config.data.source == "folder" or config.data.outline_pixel_size_nm > 0
+    if not (name in ("measure", "score") or (name == "shapes" and own_size)):
         left_out.add("pixel_size_nm")
+    if not (name == "shapes" and own_size):
+        left_out.add("outline_pixel_size_nm")
     if name != "shapes":
         left_out.add("outlines")
     section = config.get(name, {})

@@ -20,7 +20,8 @@ def get_config() -> ConfigDict:
     c.data = d = ConfigDict()
     d.source = "folder"  # folder, tio2 (the paper's data, fetched), phantom (simulated)
     d.images = ""  # folder of micrographs
-    d.outlines = ""  # folder of pictures, each the white outline of one particle
+    d.outlines = ""  # file or folder: masks, label images, ImageJ ROIs, LabelMe or COCO JSON
+    d.outline_pixel_size_nm = 0.0  # at which these were drawn; 0: as their files say, or the images
     d.truth = ""  # folder of masks or label images named like the images; "" skips `score`
     d.classes = ""  # folder of class masks: white or green particles are good to measure
     d.test_images = ()  # names: never trained on with given masks, and scored by themselves

@@ -162,9 +162,9 @@ def _check_data(config: ConfigDict, expect) -> None:
             "give --config.data.images=FOLDER",
         )
         expect(
-            not _uses_shapes(config) or (bool(data.outlines) and Path(data.outlines).is_dir()),
+            not _uses_shapes(config) or (bool(data.outlines) and Path(data.outlines).exists()),
             "data.outlines",
-            "an existing folder of pictures, each the white outline of one particle",
+            "an existing file or folder of masks, label images, ROIs, LabelMe or COCO JSON",
             "give --config.data.outlines=FOLDER",
         )
         needs_truth = config.segment.pairs != "synthetic" or config.classify.labels == "manual"

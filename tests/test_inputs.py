@@ -5,8 +5,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from semjax import inputs, settings, truth
+from semjax import inputs, marks, settings, truth
 from semjax.data import images
+from semjax.exports import fiji
 from semjax.workdir import Work
 
 BAR_PX = 12
@@ -102,6 +103,40 @@ def test_outlines_come_from_their_folder(config, work, tmp_path):
     assert found.shape == (1, 16, 16) and found.sum() == 60
     config.shapes.outline_px = 32
     assert inputs.given_outlines(config, work).shape == (1, 32, 32)
+
+
+def test_outlines_are_scaled_to_the_micrographs(config, work, tmp_path):
+    square = np.pad(np.full((20, 30), 255, np.uint8), 9)
+    write(tmp_path / "drawn" / "one.png", square)
+    config.data.outlines = str(tmp_path / "drawn" / "one.png")
+    config.data.pixel_size_nm = 5.0
+    assert inputs.given_outlines(config, work).sum() == 600
+    config.data.outline_pixel_size_nm = 2.5
+    assert inputs.given_outlines(config, work).sum() == 150
+    config.data.outline_pixel_size_nm = 0.0
+    fiji.write_tiff(tmp_path / "drawn" / "one.tif", square, pixel_size_nm=10.0)
+    config.data.outlines = str(tmp_path / "drawn" / "one.tif")
+    assert inputs.given_outlines(config, work).sum() == 2400
+
+
+def test_outlines_may_lie_beside_the_micrographs(config, work, tmp_path):
+    config.data.outlines = str(tmp_path / "images" / ".")
+    config.data.info_bar_px = BAR_PX
+    with pytest.raises(ValueError, match="no outlines in .*, the folder of the micrographs"):
+        inputs.given_outlines(config, work)
+    labels = np.zeros((64, 80), np.uint8)
+    labels[20:40, 30:50], labels[45:55, 10:20] = 1, 2  # the second reaches into the bar
+    fiji.write_rois(tmp_path / "images" / "b2.zip", labels)
+    assert inputs.given_outlines(config, work).sum() == 400
+
+
+def test_shapes_depend_on_pixel_sizes_where_outlines_may_have_their_own():
+    config = settings.get_config()
+    sizes = {"data.pixel_size_nm", "data.outline_pixel_size_nm"}
+    assert sizes <= marks.settings(config, "shapes").keys()
+    assert not sizes & marks.settings(config, "translate").keys()
+    config.data.source = "phantom"
+    assert not sizes & marks.settings(config, "shapes").keys()
 
 
 # --- truth

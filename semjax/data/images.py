@@ -57,7 +57,7 @@ def list_images(folder: str | Path) -> list[Path]:
     ]
     if not paths:
         raise ValueError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
-    paths.sort(key=lambda p: (_split_digits(p.stem), p.name))
+    paths.sort(key=natural)
     seen = {}
     for path in paths:
         if path.stem in seen:
@@ -69,10 +69,10 @@ def list_images(folder: str | Path) -> list[Path]:
     return paths
 
 
-def _split_digits(text: str) -> list[tuple[int, str]]:
-    """Splits a name into text and numbers, so that sorting takes 2 before 10."""
-    parts = re.split(r"([0-9]+)", text.lower())
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
+def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sorts files by text and numbers of their names, 2 before 10."""
+    parts = re.split(r"([0-9]+)", path.stem.lower())
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -116,9 +116,10 @@ def results_table(particles: pd.DataFrame, *, unit: str) -> pd.DataFrame:
     Equal to what ImageJ measures in the ROIs of `write_rois`, since both are taken on the pixels'
     corners: `Area`, `X` and `Y` (centroid from the image's upper left corner), `Mean`, `Feret`,
     `MinFeret`, `Solidity`; and, of the ellipse of equal area and second moments, `Major`, `Minor`,
-    `Angle`, `AR` and `Round`. Defined otherwise: `Perim.` is Crofton's (see
-    `analysis.regions.perimeters`), where ImageJ sums up the steps of the traced outline, and
-    `Circ.` is taken from it; like ImageJ's it is cut at 1.
+    `Angle`, `AR` and `Round` (where a particle's axes are exactly those of the image, ImageJ's
+    ellipse deviates by some percent). Defined otherwise: `Perim.` is Crofton's (see
+    `analysis.regions.perimeters`), where ImageJ sums up the steps of the traced outline and finds
+    some percent more, and `Circ.` is taken from it; like ImageJ's it is cut at 1.
 
     Args:
         particles: rows of `analysis.regions.measure`, with or without the `image` they are in.

@@ -1,13 +1,17 @@
 """Windows of napari in which people draw and correct; all that they do is decided elsewhere.
 
-A window class takes a viewer's model, adds layers and keys to it and says what happens by calling
-`tell(message, text, picture)`; `show` puts it on a screen beside a panel that shows this.
+A window class takes a viewer's model and adds layers and keys to it. It says what happens by calling
+`tell`, and leaves to `later` what napari cannot bear before it has finished an event; `show`, which
+puts it on a screen beside a panel, sets both.
 """
 
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+
+Tell = Callable[[str, str, Any], None]  # a message, lines of text, a picture (h, w, 3) or None
+Later = Callable[[Callable[[], None]], None]
 
 _SIZE = (1360, 860)
 
@@ -16,7 +20,8 @@ def show(make: Callable[[Any], Any], title: str) -> Any:
     """Opens a window and returns it after it has been closed.
 
     Args:
-        make: builds the window's content on a viewer; what it returns has `keys` and `tell`.
+        make: builds the window's content on a viewer; what it returns has `keys`, `tell`,
+            `later` and `refresh`.
         title: of the window.
 
     Raises:
@@ -24,6 +29,7 @@ def show(make: Callable[[Any], Any], title: str) -> Any:
     """
     try:
         import napari
+        from qtpy.QtCore import QTimer
 
         from semjax.windows.panel import Panel
     except ImportError as error:
@@ -40,6 +46,7 @@ def show(make: Callable[[Any], Any], title: str) -> Any:
     window = make(viewer)
     panel = Panel(window.keys)
     window.tell = panel.tell
+    window.later = lambda function: QTimer.singleShot(0, function)
     window.refresh()
     viewer.window.add_dock_widget(panel, name="semjax", area="right")
     viewer.window.resize(*_SIZE)

@@ -6,7 +6,7 @@ import numpy as np
 
 from semjax import outlining
 from semjax.report import figures
-from semjax.windows import bind
+from semjax.windows import Later, Tell, bind
 
 GOOD, REFUSED = "#00d278", "#e13c00"
 _POLYGONS = ("polygon", "rectangle")  # whose corners are the outline
@@ -23,7 +23,8 @@ class OutlineWindow:
 
     def __init__(self, viewer: Any, session: outlining.Outlining):
         self.viewer, self.session = viewer, session
-        self.tell = lambda message, text, picture: None
+        self.tell: Tell = lambda message, text, picture: None
+        self.later: Later = lambda function: function()
         self.keys = {
             "N": ("next image", lambda: self.go(1)),
             "B": ("image before", lambda: self.go(-1)),
@@ -82,7 +83,7 @@ class OutlineWindow:
     def _changed(self, event: Any) -> None:
         """An outline was drawn, changed or deleted."""
         if not self._busy and event.action in ("added", "changed", "removed"):
-            self.refresh()
+            self.later(self.refresh)
 
     def refresh(self) -> None:
         """Saves what is in the layer, marks what is refused and tells how many there are."""

@@ -31,6 +31,8 @@ class Panel(QWidget):
             # A button with the focus would take the keys that belong to the picture.
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _=False, function=function: function())
+            # The mouse cannot be at a button and over a particle.
+            button.setEnabled("*" not in words)
             buttons.addWidget(button, i // 2, i % 2)
         area = QScrollArea()
         area.setWidget(self.picture)

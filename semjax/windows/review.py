@@ -9,7 +9,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from semjax.analysis import edited
 from semjax.report import figures
 from semjax.reviewing import Review
-from semjax.windows import bind
+from semjax.windows import Later, Tell, bind
 
 
 class ReviewWindow:
@@ -22,7 +22,8 @@ class ReviewWindow:
 
     def __init__(self, viewer: Any, review: Review):
         self.viewer, self.review = viewer, review
-        self.tell = lambda message, text, picture: None
+        self.tell: Tell = lambda message, text, picture: None
+        self.later: Later = lambda function: function()
         self.keys = {
             "N": ("next image", lambda: self.go(1)),
             "B": ("image before", lambda: self.go(-1)),
@@ -49,7 +50,6 @@ class ReviewWindow:
         self.lines.events.data.connect(self._line_drawn)
         keys = self.keys | {"Control-Z": ("undo", self.undo)}
         bind(viewer, [self.image, self.labels, self.lines], keys)
-        self._busy = False
         self.open()
 
     def open(self) -> None:
@@ -139,14 +139,14 @@ class ReviewWindow:
             self.do(lambda: self.review.paint(self.labels.data))
 
     def _line_drawn(self, event: Any) -> None:
-        if self._busy or event.action != "added" or not self.lines.nshapes:
-            return
-        line = np.array(self.lines.data[-1])
-        self._busy = True
-        self.lines.selected_data = set(range(self.lines.nshapes))
-        self.lines.remove_selected()
-        self._busy = False
-        self.do(lambda: self._use(line))
+        if event.action == "added":
+            self.later(self._use_line)
+
+    def _use_line(self) -> None:
+        if self.lines.nshapes:
+            line = np.array(self.lines.data[-1])
+            self.lines.data = []
+            self.do(lambda: self._use(line))
 
     def refresh(self, message: str = "") -> None:
         """Shows labels and numbers as they are."""
