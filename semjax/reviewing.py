@@ -308,6 +308,9 @@ class Review:
         os.replace(partial, path)
         self._write_state()
         self._follow()
+        self._write_tables()
+
+    def _write_tables(self) -> None:
         write_text(self.out / "particles.csv", self.particles().to_csv(index=False))
         write_text(self.out / "images.csv", self.images().to_csv(index=False))
 
@@ -354,6 +357,7 @@ class Review:
         figures.write_png(self.out / "overlays" / f"{self.name}.png", overlay)
         if (self.folder / "rois").is_dir():
             fiji.write_rois(self.out / "rois" / f"{self.name}.zip", self.labels)
+        self._write_tables()
         self._write_summary()
         self._stale = False
 

@@ -1,8 +1,7 @@
 """Corrections of a label image by hand: particles split, merged and taken away.
 
 Every function returns a new label image and leaves all particles that it was not asked about as
-they are, number and pixels. A number never passes to another particle: what is new gets numbers
-above all that there are.
+they are, number and pixels. What is new gets numbers above all that there are.
 """
 
 import numpy as np
