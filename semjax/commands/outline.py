@@ -67,7 +67,7 @@ def act(values: flags.FlagValues) -> int:
 
     windows.show(make, "semjax outline")
     count = session.count()
-    print(f"{count} outlines in {session.out}" if count else "no outline was drawn")
+    print(f"outlines: {count}, in {session.out}" if count else "no outline was drawn")
     again = f"semjax outline {shlex.quote(values.images)} --out={shlex.quote(values.out)}"
     if count < outlining.WANTED:
         print(f"{outlining.WANTED - count} more are wanted; go on with: {again}")

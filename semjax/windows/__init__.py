@@ -1,8 +1,8 @@
 """Windows of napari in which people draw and correct; all that they do is decided elsewhere.
 
 A window class takes a viewer's model and adds layers and keys to it. It says what happens by
-calling `tell`, and leaves to `later` what napari cannot bear before it has finished an event; `show`,
-which puts it on a screen beside a panel, sets both.
+calling `tell`, and leaves to `later` what napari cannot bear before it has finished an event;
+`show`, which puts it on a screen beside a panel, sets both.
 """
 
 import os
