@@ -62,12 +62,12 @@ def _crosses_itself(corners: np.ndarray) -> bool:
 
     def turn(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Sign of the turn from p over q to r."""
-        cross = (q - p)[..., 0] * (r - p)[..., 1] - (q - p)[..., 1] * (r - p)[..., 0]
+        cross: np.ndarray = (q - p)[..., 0] * (r - p)[..., 1] - (q - p)[..., 1] * (r - p)[..., 0]
         return np.sign(cross)
 
     def between(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Whether r, on the line through p and q, lies from p to q."""
-        return ((np.minimum(p, q) <= r) & (r <= np.maximum(p, q))).all(-1)
+        return np.all((np.minimum(p, q) <= r) & (r <= np.maximum(p, q)), axis=-1)
 
     p, q, r, s = a[:, None], b[:, None], a[None], b[None]
     turns = turn(p, q, r), turn(p, q, s), turn(r, s, p), turn(r, s, q)

@@ -289,10 +289,10 @@ class Review:
         found["foreground_fraction"] = round(float((self.labels > 0).mean()), 5)
         found[f"mean_min_feret_{self.unit}"] = round(mean, 3)
         # What was said of the labels before them does not hold for edited ones.
-        doubts = np.nan if (self.labels != self.original).any() else self._images.iloc[self.at]
+        redrawn = bool((self.labels != self.original).any())
         for column in ("agreement", "ghost_share"):
             if column in self._images:
-                found[column] = doubts if isinstance(doubts, float) else doubts[column]
+                found[column] = np.nan if redrawn else self._images[column].iloc[self.at]
         self._image_rows[self.at] |= found
 
     def _save(self) -> None:

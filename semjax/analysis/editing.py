@@ -44,10 +44,8 @@ def split(labels: np.ndarray, line: np.ndarray, *, above: int = 0) -> np.ndarray
     met = under(labels, line)
     if not met.size:
         raise ValueError("the line meets no particle; draw it across the one to be split")
-    cut = np.zeros(labels.shape, bool)
-    cut[_pixels(labels.shape, line)] = True
     # Widened by its neighbours, a line whose pixels touch by corners lets no corner through.
-    cut = ndimage.binary_dilation(cut)
+    cut = ndimage.binary_dilation(_pixels(labels.shape, line))
     for number in met:
         mask = labels == number
         pieces, n = ndimage.label(mask & ~cut, _EIGHT)
@@ -159,12 +157,12 @@ def _renumber(labels: np.ndarray, parts: np.ndarray, number: int, above: int) ->
     return np.where(parts > 0, table[parts], labels)
 
 
-def _pixels(shape: tuple[int, int], line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels under a line of at least two corners, each once."""
+def _pixels(shape: tuple[int, int], line: np.ndarray) -> np.ndarray:
+    """Where the pixels under a line of at least two corners are, bool (h, w)."""
     corners = np.rint(np.asarray(line, float)).astype(int)
     on = np.zeros(shape, bool)
     for (r0, c0), (r1, c1) in zip(corners[:-1], corners[1:], strict=True):
         rows, cols = draw.line(r0, c0, r1, c1)
         inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
         on[rows[inside], cols[inside]] = True
-    return np.nonzero(on)
+    return on

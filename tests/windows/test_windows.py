@@ -1,5 +1,7 @@
 """What the windows' keys and tools do, on viewers without a screen."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ import tifffile
 from PIL import Image
 
 from semjax.analysis import regions
+from semjax.commands import outline
+from semjax.commands import review as review_command
 from semjax.outlining import Outlining
 from semjax.reviewing import Review
 
@@ -217,9 +221,13 @@ def test_other_images_and_the_way_back(review):
     assert Review(review.review.folder).name == "a"
 
 
-@pytest.mark.parametrize("window", ["outlines", "review"])
-def test_every_key_works_in_every_layer(window, request):
+@pytest.mark.parametrize(
+    ("window", "usage"), [("outlines", outline.USAGE), ("review", review_command.USAGE)]
+)
+def test_every_key_is_documented_and_works_in_every_layer(window, usage, request):
     made = request.getfixturevalue(window)
+    for key in made.keys:
+        assert re.search(rf"^  .*\b{key}\b.*  ", usage, re.MULTILINE), key
     for layer in made.viewer.layers:
         bound = {str(binding) for binding in layer.keymap}
         assert set(made.keys) <= bound
