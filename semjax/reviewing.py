@@ -70,8 +70,10 @@ class Review:
         marked = particles if "edited" in particles else particles.assign(edited=False)
         self.tables = {name: marked[marked["image"] == name] for name in self.names}
         self._image_rows = rows.to_dict("records")
-        self._stale = self.out.exists()  # what `finish` writes; a crash may have been before
+        self._touched = False
         self.open(self.names.index(start))
+        # A crash may have kept both from being written.
+        self._touched = self._stale = self.out.exists()
 
     def _read_particles(self, folder: Path) -> pd.DataFrame:
         needed = ("image", "label", "border", "kept", "reason", "class_score")
@@ -116,6 +118,7 @@ class Review:
             FileNotFoundError: its labels are missing.
             ValueError: they do not fit the table.
         """
+        self._show_edits()
         self.at = min(max(at, 0), len(self.names) - 1)
         self.original = images.read_image(self._labels(self.folder)).astype(np.int32)
         reviewed = self._labels(self.out)
@@ -297,7 +300,7 @@ class Review:
 
     def _save(self) -> None:
         """Writes the open image's labels, the state and all tables."""
-        self._stale = True
+        self._touched = self._stale = True
         self._complete()
         small = self.labels.max(initial=0) < 2**16
         path = self._labels(self.out)
@@ -344,12 +347,20 @@ class Review:
                 write_text(self.out / f"{name}.csv", table.to_csv(index=False))
 
     def finish(self) -> None:
-        """Brings overlay, ROIs, `distribution.json` and `measured.json` up to date.
+        """Brings overlays, ROIs, `distribution.json` and `measured.json` up to date.
 
-        They take too long for every edit; a window calls this before it shows another image and
-        when it is closed. Without any edit since then nothing is written.
+        They take too long for every edit: a window calls this when it is closed. Without any edit
+        since then nothing is written.
         """
-        if not self._stale:
+        self._show_edits()
+        if self._stale:
+            self._write_tables()
+            self._write_summary()
+            self._stale = False
+
+    def _show_edits(self) -> None:
+        """Writes the open image's overlay and ROIs, if it has been edited."""
+        if not self._touched:
             return
         kept = np.zeros(int(self.labels.max(initial=0)), bool)
         kept[self.table.loc[self.table["kept"], "label"] - 1] = True
@@ -357,9 +368,7 @@ class Review:
         figures.write_png(self.out / "overlays" / f"{self.name}.png", overlay)
         if (self.folder / "rois").is_dir():
             fiji.write_rois(self.out / "rois" / f"{self.name}.zip", self.labels)
-        self._write_tables()
-        self._write_summary()
-        self._stale = False
+        self._touched = False
 
     def _write_summary(self) -> None:
         facts, particles = self._facts, self.particles()

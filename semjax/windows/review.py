@@ -62,7 +62,6 @@ class ReviewWindow:
 
     def go(self, step: int) -> None:
         """Goes on to another image."""
-        self.review.finish()
         self.review.open(self.review.at + step)
         self.open()
 

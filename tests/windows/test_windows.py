@@ -217,7 +217,7 @@ def test_other_images_and_the_way_back(review):
     press(review, "B")
     assert "a (1 of 2): 3 particles" in review.tell.text
     assert "all images: 5 particles" in review.tell.text
-    assert (review.review.out / "distribution.json").is_file()
+    assert (review.review.out / "overlays" / "b.png").is_file()
     assert Review(review.review.folder).name == "a"
 
 
