@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from semjax import measured
-from semjax.analysis import distribution, edited, editing
+from semjax import tables
+from semjax.analysis import edited, editing
 from semjax.data import annotations, images
 from semjax.exports import fiji
 from semjax.report import figures
 from semjax.workdir import read_json, write_json, write_text
 
-MEASURANDS = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter")
 UNDO_STEPS = 50
 
 
@@ -47,11 +46,11 @@ class Review:
             FileNotFoundError: no measured folder, or files of it are missing.
             ValueError: damaged, or measured again since the review.
         """
-        self.folder = measured.find(path)
+        self.folder = tables.find(path)
         self.out = self.folder / "reviewed"
         self.measured = self._read_particles(self.folder)
         self._sha256 = hashlib.sha256((self.folder / "particles.csv").read_bytes()).hexdigest()
-        self._images = measured.read_table(self.folder / "images.csv", "image", "pixel_size_nm")
+        self._images = tables.read_table(self.folder / "images.csv", "image", "pixel_size_nm")
         self.unit = "nm" if "min_feret_nm" in self.measured else "px"
         self.names: list[str] = list(self._images["image"])
         if not self.names:
@@ -66,7 +65,7 @@ class Review:
         if self.out.exists():
             start = self._read_state()
             particles = self._read_particles(self.out)
-            rows = measured.read_table(self.out / "images.csv", *self._images)
+            rows = tables.read_table(self.out / "images.csv", *self._images)
         marked = particles if "edited" in particles else particles.assign(edited=False)
         self.tables = {name: marked[marked["image"] == name] for name in self.names}
         self._image_rows = rows.to_dict("records")
@@ -77,7 +76,7 @@ class Review:
 
     def _read_particles(self, folder: Path) -> pd.DataFrame:
         needed = ("image", "label", "border", "kept", "reason", "class_score")
-        table = measured.read_table(folder / "particles.csv", *needed)
+        table = tables.read_table(folder / "particles.csv", *needed)
         return table.astype({"border": bool, "kept": bool})
 
     def _read_state(self) -> str:
@@ -147,12 +146,13 @@ class Review:
 
     def _read_raw(self) -> np.ndarray | None:
         """The micrograph as it was measured, without its bar; None if it is not there any more."""
-        given = self._images.iloc[self.at].get("file", "")
-        shape = self.original.shape
+        row, shape = self._images.iloc[self.at], self.original.shape
+        given, bar = row.get("file", ""), int(row.get("info_bar_px", 0))
         for path in (Path(given), self.folder / given, self.folder.parent / given):
             if given and path.is_file():
                 raw = images.read_image(path)
-                if raw.shape[1] == shape[1] and raw.shape[0] >= shape[0]:
+                # Not if its pixels were made square, or the bar is given otherwise.
+                if raw.shape == (shape[0] + bar, shape[1]):
                     return raw[: shape[0]]
         return None
 
@@ -304,7 +304,7 @@ class Review:
         self._complete()
         small = self.labels.max(initial=0) < 2**16
         path = self._labels(self.out)
-        partial = path.with_name(path.name + ".part")
+        partial = path.with_name(f"{path.name}.part")
         tifffile.imwrite(
             partial, self.labels.astype(np.uint16 if small else np.int32), compression="zlib"
         )
@@ -371,20 +371,8 @@ class Review:
         self._touched = False
 
     def _write_summary(self) -> None:
-        facts, particles = self._facts, self.particles()
-        kept = particles[particles["kept"]]
-        weights = kept["border_weight"].to_numpy() if self.border == "weights" else None
-        summary: dict = {"unit": self.unit, "border": self.border}
-        for quantity in MEASURANDS:
-            summary[quantity] = distribution.summarize(
-                kept[f"{quantity}_{self.unit}"].to_numpy(),
-                weights,
-                bootstrap=facts["bootstrap"],
-                seed=facts["seed"],
-                nano_nm=facts["nano_nm"],
-            )
-            if self.unit == "px":  # the limit is in nm
-                summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}
+        how = {key: self._facts[key] for key in ("border", "bootstrap", "seed", "nano_nm")}
+        summary = edited.summarize(self.particles(), unit=self.unit, **how)
         write_json(self.out / "distribution.json", summary)
         if (self.folder / "measured.json").is_file():
             noted = read_json(self.folder / "measured.json")

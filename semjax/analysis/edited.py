@@ -1,11 +1,14 @@
 """Tables of a measured image after edits by hand."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from semjax.analysis import editing, regions
+from semjax.analysis import distribution, editing, regions
 
 BORDER = "touches the border"
+MEASURANDS = ("min_feret", "max_feret", "equivalent_circular_diameter", "perimeter")
 BY_HAND = {True: "kept by hand", False: "dropped by hand"}
 
 
@@ -70,3 +73,29 @@ def mean_size(particles: pd.DataFrame, *, unit: str, border: str) -> float:
         return float("nan")
     weights = kept["border_weight"] if border == "weights" else None
     return float(np.average(kept[f"min_feret_{unit}"], weights=weights))
+
+
+def summarize(
+    particles: pd.DataFrame, *, unit: str, border: str, bootstrap: int, seed: int, nano_nm: float
+) -> dict[str, Any]:
+    """Summary of the kept particles' sizes, as `distribution.json` of the measure stage.
+
+    Args:
+        particles: rows of particles.csv.
+        unit: "nm" or "px".
+        border: "weights" or "drop", see `mean_size`.
+        bootstrap: samples for the intervals.
+        seed: of their random numbers.
+        nano_nm: see `distribution.summarize`.
+    """
+    kept = particles[particles["kept"]]
+    weights = kept["border_weight"].to_numpy() if border == "weights" else None
+    summary: dict[str, Any] = {"unit": unit, "border": border}
+    for quantity in MEASURANDS:
+        values = kept[f"{quantity}_{unit}"].to_numpy()
+        summary[quantity] = distribution.summarize(
+            values, weights, bootstrap=bootstrap, seed=seed, nano_nm=nano_nm
+        )
+        if unit == "px":  # the limit is in nm
+            summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}
+    return summary

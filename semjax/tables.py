@@ -1,4 +1,4 @@
-"""A measured folder: where it is, and its tables."""
+"""Tables of a measured folder: where they are, and how they are read."""
 
 from pathlib import Path
 
