@@ -83,8 +83,8 @@ def clipped(image: np.ndarray) -> tuple[float, float]:
 def streaks(image: np.ndarray) -> float:
     """Share of the rows with a bright or dark streak: charging, or the beam's instability.
 
-    A streak is up to 3 rows high and at least 64 px and an eighth of the image wide, and differs from the
-    rows above and below by more than 15 % of the contrast.
+    A streak is up to 3 rows high, at least 64 px and an eighth of the image wide, and differs
+    from the rows above and below by more than 15 % of the contrast.
     """
     low, high = contrast(image)
     if high <= low:
