@@ -99,8 +99,9 @@ def streaks(image: np.ndarray) -> float:
 def drift(image: np.ndarray) -> float:
     """Change of the ground's brightness over the image, in units of the contrast.
 
-    The ground of a block is its 20th percentile, the 80th where particles are dark; a plane through the blocks, from one end to the
-    other, is the drift. Particles that fill some blocks tilt it little.
+    The ground of a block is its 20th percentile, the 80th where particles are dark; a plane
+    through the blocks, from one end to the other, is the drift. Particles that fill some blocks
+    tilt it little.
     """
     low, high = contrast(image)
     if high <= low or min(image.shape) < 4 * _BLOCKS:
