@@ -83,7 +83,7 @@ def clipped(image: np.ndarray) -> tuple[float, float]:
 def streaks(image: np.ndarray) -> float:
     """Share of the rows with a bright or dark streak: charging, or the beam's instability.
 
-    A streak is up to 3 rows high and at least 64 px and an eighth of the image wide, and differs
+    A streak is up to 3 rows high, at least 64 px and an eighth of the image wide, and differs
     from the rows above and below by more than 15 % of the contrast.
     """
     low, high = contrast(image)
@@ -99,16 +99,18 @@ def streaks(image: np.ndarray) -> float:
 def drift(image: np.ndarray) -> float:
     """Change of the ground's brightness over the image, in units of the contrast.
 
-    The ground of a block is its 20th percentile; a plane through the blocks, from one end to the
-    other, is the drift. Particles that fill some blocks tilt it little.
+    The ground of a block is its 20th percentile, the 80th where particles are dark; a plane
+    through the blocks, from one end to the other, is the drift. Particles that fill some blocks
+    tilt it little.
     """
     low, high = contrast(image)
     if high <= low or min(image.shape) < 4 * _BLOCKS:
         return 0.0
+    end = 20 if ground_level(image) <= 0.5 else 80
     rows, cols = (n // _BLOCKS for n in image.shape)
     cut = image[: rows * _BLOCKS, : cols * _BLOCKS].astype(np.float32)
     blocks = cut.reshape(_BLOCKS, rows, _BLOCKS, cols).transpose(0, 2, 1, 3)
-    ground = np.percentile(blocks[..., ::2, ::2].reshape(_BLOCKS, _BLOCKS, -1), 20, axis=2)
+    ground = np.percentile(blocks[..., ::2, ::2].reshape(_BLOCKS, _BLOCKS, -1), end, axis=2)
     y, x = np.mgrid[-1 : 1 : _BLOCKS * 1j, -1 : 1 : _BLOCKS * 1j]
     sides = np.stack([y.ravel(), x.ravel(), np.ones(y.size)], axis=1)
     slopes = np.linalg.lstsq(sides, ground.ravel(), rcond=None)[0]
