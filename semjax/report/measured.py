@@ -104,9 +104,13 @@ def apply(samples: Sequence[Measured], path: Path) -> list[Measured]:
     other particles than those that were seen.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is none of edits, or was made for other particles.
     """
-    found = read_json(Path(path).expanduser())
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of edits {path}; the report saves one")
+    found = read_json(path)
     wanted = '{"format": 1, "samples": {name: sha256}, "edits": [{sample, image, label, keep}]}'
     try:
         hashes, edits = dict(found["samples"]), list(found["edits"])
