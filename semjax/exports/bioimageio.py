@@ -78,7 +78,7 @@ def write(
         )
     sample = _simulate(model) if sample is None else _middle(sample)
     # On the same disk, so that the finished package can be moved in one step.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="bioimageio-") as folder:
         folder = Path(folder)
         try:
             description = _describe(folder, model, sample, name, authors, license)
