@@ -106,7 +106,7 @@ def build(model: Model, *, contrast: Contrast | None = None) -> Any:
             names it.
     """
     try:
-        import onnx
+        from onnx import TensorProto, checker, helper, numpy_helper
     except ModuleNotFoundError as error:
         raise ValueError("ONNX export needs the extra: pip install 'semjax[onnx]'") from error
 
@@ -129,21 +129,21 @@ def build(model: Model, *, contrast: Contrast | None = None) -> Any:
 
     def described(name, size):
         shape = ["batch", size, "height", "width"]
-        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    proto = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            [onnx.helper.make_node(**node) for node in graph.nodes],
+    proto = helper.make_model(
+        helper.make_graph(
+            [helper.make_node(**node) for node in graph.nodes],
             name,
             [described("image", channels)],
             [described("probabilities", model.network.outputs)],
-            [onnx.numpy_helper.from_array(value, name) for name, value in graph.arrays.items()],
+            [numpy_helper.from_array(value, name) for name, value in graph.arrays.items()],
         ),
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="semjax",
     )
-    onnx.checker.check_model(proto, full_check=True)
+    checker.check_model(proto, full_check=True)
     return proto
 
 
