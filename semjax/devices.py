@@ -1,6 +1,7 @@
 """Where arrays live: one mesh axis `data`, parameters on every device, batches split over them."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -43,7 +44,13 @@ def keep_compiled() -> None:
     `JAX_COMPILATION_CACHE_DIR` for another one.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("semjax") / "jax"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept."""
+    own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return Path(own) if own else Path(pooch.os_cache("semjax")) / "jax"
 
 
 def describe() -> str:

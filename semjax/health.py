@@ -227,15 +227,14 @@ def check_all(folder: Path) -> list[Check]:
     ]
     try:
         import jax
-        import pooch
+
+        from semjax.devices import cache_folder
 
         devices = jax.devices()
         platform = devices[0].platform
         checks += check_devices(devices, compute_on, nvidia=has_nvidia(), tpu=has_tpu())
-        own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-        cache = Path(own) if own else Path(pooch.os_cache("semjax"))
         cure = "give JAX_COMPILATION_CACHE_DIR a folder of yours, or programs compile at each start"
-        checks.append(check_folder("cache", cache, cure))
+        checks.append(check_folder("cache", cache_folder(), cure))
     except (ImportError, RuntimeError) as error:
         platform = "cpu"
         cure = "pip install -U semjax; JAX_PLATFORMS names devices that are there, or is unset"
