@@ -103,10 +103,11 @@ def measure(
     seen, raw, size = _prepare(model, image, pixel_size_nm)
     table = regions.measure(labels, raw, pixel_size_nm=size)
     scale = _scale(model, size, rescale)
-    inner = table[~table["border"]]
-    sizes = inner["min_feret_px"] if size is None else inner["min_feret_nm"] / size
+    table = measuring.judge(model, seen, labels.astype(np.int32), table, scale=scale)
+    kept = table[table["kept"]]
+    sizes = kept["min_feret_px"] if size is None else kept["min_feret_nm"] / size
     _doubt(measuring.doubt_sizes(model, scale * sizes.to_numpy()))
-    return measuring.judge(model, seen, labels.astype(np.int32), table, scale=scale)
+    return table
 
 
 def score(

@@ -10,10 +10,11 @@ from absl import logging
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from semjax import devices, measuring, messages, models
+from semjax import devices, measured, measuring, messages, models
 from semjax.data import images, metadata
 from semjax.exports import fiji
 from semjax.models import Model
+from semjax.report import sample
 from semjax.workdir import Work, read_json, write_json, write_text
 
 COMMON = {"nano_nm": 100.0, "bootstrap": 1000, "seed": 0}
@@ -26,6 +27,7 @@ def run(
     out: str | Path,
     *,
     pixel_size_nm: float | None = None,
+    calibration: float = 1.0,
     calibration_uncertainty: float | None = None,
     info_bar_px: int | None = None,
     dark_particles: bool | None = None,
@@ -33,7 +35,7 @@ def run(
     rescale: bool = False,
     imagej_table: bool = False,
 ) -> dict[str, str]:
-    """Measures images, and writes a measured folder (see `measuring`).
+    """Measures images, and writes a measured folder (see `measured`).
 
     Images that are there already, made from the same files, are not measured again.
 
@@ -42,6 +44,7 @@ def run(
         given: folders of images, or files.
         out: the measured folder. It may be filled in several goes; its tables hold all images.
         pixel_size_nm: of all images; None reads the instruments' tags.
+        calibration: factor on the pixel size, whatever it is from.
         calibration_uncertainty: relative standard uncertainty of the pixel size, if known.
         info_bar_px: rows to cut at the bottom, -1 to find the bar; None as in training.
         dark_particles: whether particles are darker than the ground; None as in training.
@@ -69,33 +72,40 @@ def run(
             "be rescaled for it; leave --rescale away"
         )
     model = model._replace(recipe=recipe)
-    settings = {"made by": "segment", "pixel_size_nm": pixel_size_nm, "rescale": rescale, **recipe}
+    settings = {
+        "made by": "segment",
+        "pixel_size_nm": pixel_size_nm,
+        "calibration": calibration,
+        "rescale": rescale,
+        **recipe,
+    }
+    devices.keep_compiled()
     work = Work(out)
     work.create()
     with work.lock(), messages.keep(work.log):
-        sizes = _read_sizes(paths, pixel_size_nm)
+        before = _look(work.path)
+        sizes = _read_sizes(paths, pixel_size_nm, calibration)
+        calibrated = any(sizes.values()) or before.get("unit") == "nm"
         facts = {
-            "unit": "nm" if any(sizes.values()) else "px",
+            "unit": "nm" if calibrated else "px",
             "border": border,
             **COMMON,
-            "model": measuring.describe(model, path=str(model_path)),
+            "model": measured.describe(model, path=str(model_path)),
             "settings": settings,
         }
-        if sizes:
-            _claim(work.path, facts)
-        errors = {}
-        if facts["unit"] == "nm":
-            without = [name for name, size in sizes.items() if size is None]
-            errors = dict.fromkeys(without, "no pixel size is known; give --pixel_size_nm")
-        elif sizes:
+        if before:
+            _compare(work.path, before, facts)
+        else:
+            write_json(work.path / "measured.json", {"format": measured.FORMAT, **facts})
+        if not calibrated:
             logging.warning("no pixel size in the images' tags; results are in pixels")
         if not rescale:
             _warn({name: measuring.doubt_pixels(model, size) for name, size in sizes.items()})
-        todo = [(path, sizes.get(path.stem)) for path in paths if path.stem not in errors]
-        errors |= _measure_all(work.path, model, todo, facts)
+        todo = [(path, sizes.get(path.stem)) for path in paths]
+        errors = _measure_all(work.path, model, todo, facts)
         names = sorted((p.stem for p in (work.path / "done").glob("*.json")), key=images.natural)
-        if names and sizes:
-            _, particles, told = measuring.finish(
+        if names:
+            _, particles, told = measured.finish(
                 work.path, names, facts=facts, calibration_uncertainty=calibration_uncertainty
             )
             if imagej_table:
@@ -104,7 +114,16 @@ def run(
             _warn(_doubt_sizes(work.path, model, particles))
             for key, value in told.items():
                 logging.info("%s: %s", key, value)
+            _report(work)
     return errors
+
+
+def _report(work: Work) -> None:
+    """Writes the report; a night's work is not lost if it cannot be made."""
+    try:
+        logging.info("report: %s", sample.write([work.path], work.report))
+    except (ValueError, OSError) as error:
+        logging.warning("there is no report, but all other results are there: %s", error)
 
 
 def list_given(given: Sequence[str | Path]) -> list[Path]:
@@ -128,35 +147,42 @@ def list_given(given: Sequence[str | Path]) -> list[Path]:
     return list(paths.values())
 
 
-def _read_sizes(paths: Sequence[Path], given: float | None) -> dict[str, float | None]:
-    """Pixel sizes by name; without files that cannot be read, whose errors come when they do."""
+def _read_sizes(
+    paths: Sequence[Path], given: float | None, calibration: float
+) -> dict[str, float | None]:
+    """Pixel sizes by name; without files that cannot be read, whose errors come when they are."""
     sizes: dict[str, float | None] = {}
     for path in paths:
         try:
-            found = metadata.pixel_size_nm(path) if given is None else (given, "given")
+            found = metadata.pixel_nm(path) if given is None else (given, given, "given")
         except Exception:  # decoders raise errors of any type for damaged files
             continue
-        sizes[path.stem] = None if found is None else found[0]
+        # Pixels that are not square become squares of the shorter side.
+        sizes[path.stem] = None if found is None else calibration * min(found[:2])
     return sizes
 
 
-def _claim(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Makes a folder ours, or finds out that it was filled in another way.
+def _look(folder: Path) -> dict[str, Any]:
+    """What the folder's images were measured with; empty if none has been.
 
     Raises:
-        ValueError: it holds other things, or results of another model or other settings.
+        ValueError: it holds other things.
     """
     file = folder / "measured.json"
-    if not file.is_file():
-        strangers = sorted({path.name for path in folder.iterdir()} - {".lock", "log.txt"})
-        if strangers:
-            raise ValueError(
-                f"{folder} holds other things already ({', '.join(strangers[:3])}); give --out a "
-                "new folder, or one that `semjax segment` has begun"
-            )
-        write_json(file, {"format": measuring.FORMAT, **facts, "images": {}})
-        return
-    old, new = _decisive(read_json(file)), _decisive(facts)
+    if file.is_file():
+        return read_json(file) if any((folder / "done").glob("*.json")) else {}
+    strangers = sorted({path.name for path in folder.iterdir()} - {".lock", "log.txt"})
+    if strangers:
+        raise ValueError(
+            f"{folder} holds other things already ({', '.join(strangers[:3])}); give --out a new "
+            "folder, or one that `semjax segment` has begun"
+        )
+    return {}
+
+
+def _compare(folder: Path, before: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Refuses results of another model or other settings beside those that are there."""
+    old, new = _decisive(before), _decisive(facts)
     changed = [
         f"  {key}: {old.get(key)} -> {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
@@ -187,12 +213,10 @@ def _measure_all(
     skipped = 0
     with _progress(len(todo)) as step:
         for path, pixel_size_nm in todo:
-            note = "there already"
             try:
-                if _measure_one(folder, model, path, pixel_size_nm, facts):
-                    note = "done"
-                else:
-                    skipped += 1
+                row = _measure_one(folder, model, path, pixel_size_nm, facts)
+                skipped += row is None
+                note = f"{row['particles']} particles" if row else "there already"
             except Exception as error:  # one bad image must not end a night's work
                 logging.debug("%s", path, exc_info=True)
                 errors[path.stem] = note = str(error) or type(error).__name__
@@ -204,15 +228,16 @@ def _measure_all(
 
 def _measure_one(
     folder: Path, model: Model, path: Path, pixel_size_nm: float | None, facts: Mapping[str, Any]
-) -> bool:
-    """Measures an image; False if that has been done."""
-    key = measuring.key_of(path, model, pixel_size_nm=pixel_size_nm)
-    if measuring.is_done(folder, path.stem, key):
-        return False
+) -> dict[str, Any] | None:
+    """Measures an image and returns its row of `images.csv`; None if that was done before."""
+    origin = measured.origin_of(path, model, pixel_size_nm=pixel_size_nm)
+    if measured.is_done(folder, path.stem, origin):
+        return None
     settings, done, place = facts["settings"], folder / "done" / f"{path.stem}.json", path.resolve()
     if done.is_file():
         before = read_json(done)
-        if before["path"] != str(place) and before["sha256"] != key["sha256"]:
+        elsewhere = before["path"] != str(place) and Path(before["path"]).is_file()
+        if elsewhere and before["sha256"] != origin["sha256"]:
             raise ValueError(
                 f"{folder} holds results of another image of this name, {before['path']}; "
                 "rename one of them, or give --out another folder"
@@ -222,14 +247,18 @@ def _measure_one(
     picture = images.read_micrograph(
         path,
         pixel_size_nm=settings["pixel_size_nm"] or 0.0,
+        calibration=settings["calibration"],
         info_bar_px=settings["info_bar_px"],
         dark_particles=settings["dark_particles"],
         **settings["contrast"],
     )
+    if picture.pixel_size_nm is None and facts["unit"] == "nm":
+        raise ValueError("no pixel size is known, as it is for others; give --pixel_size_nm")
     scale = measuring.scale_of(model, picture.pixel_size_nm) if settings["rescale"] else 1.0
-    key = {**key, "path": str(place)}
-    measuring.measure(folder, model, picture, key=key, border=facts["border"], scale=scale)
-    return True
+    origin = {**origin, "path": str(place)}
+    return measured.measure(
+        folder, model, picture, origin=origin, border=facts["border"], scale=scale
+    )
 
 
 @contextmanager
@@ -260,9 +289,9 @@ def _warn(doubts: Mapping[str, str]) -> None:
 def _doubt_sizes(folder: Path, model: Model, particles: pd.DataFrame) -> dict[str, str]:
     """What is to be feared for images with particles of other sizes, by name."""
     doubts = {}
-    for name, table in particles[~particles["border"]].groupby("image"):
+    for name, table in particles[particles["kept"]].groupby("image"):
         done = read_json(folder / "done" / f"{name}.json")
-        size = done["pixel_size_nm"]
+        size = done["row"]["pixel_size_nm"]
         sizes = table["min_feret_px"] if size is None else table["min_feret_nm"] / size
         doubts[str(name)] = measuring.doubt_sizes(model, done["scale"] * sizes.to_numpy())
     return doubts

@@ -51,10 +51,13 @@ def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
         raise ValueError(
             f"data.exclude names images that are not there: {', '.join(sorted(unknown))}."
         )
+    size, source = given_pixel_size(config)
     return [
         images.read_micrograph(
             path,
-            pixel_size_nm=d.pixel_size_nm,
+            pixel_size_nm=size,
+            pixel_size_from=source,
+            calibration=d.calibration,
             info_bar_px=d.info_bar_px,
             dark_particles=d.dark_particles,
             low=d.contrast_low,
@@ -64,6 +67,19 @@ def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
         for path in paths
         if path.stem not in left_out
     ]
+
+
+def given_pixel_size(config: ConfigDict) -> tuple[float, str]:
+    """The side of a pixel as the user gives it, by itself or by a scale bar, and what it is from.
+
+    Returns:
+        (nm, in words); 0 where nothing is given, and the images' own tags count.
+    """
+    d = config.data
+    if d.scale_bar_px:
+        bar = f"scale bar: {d.scale_bar_nm:g} nm are {d.scale_bar_px:g} px"
+        return d.scale_bar_nm / d.scale_bar_px, bar
+    return d.pixel_size_nm, "given"
 
 
 def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:

@@ -26,6 +26,11 @@ BORROWED = {
     ),
     "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
 }
+# Settings of the data that only lengths in nm depend on.
+CALIBRATION = {
+    *("pixel_size_nm", "scale_bar_nm", "scale_bar_px"),
+    *("calibration", "calibration_uncertainty"),
+}
 # Settings that change neither a stage's result nor whether it may go on.
 FREE = ("log_every", "save_every")
 
@@ -82,7 +87,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     if not uses_truth or name == "segment":
         left_out.add("classes")
     if name not in ("measure", "score"):
-        left_out.add("pixel_size_nm")
+        left_out |= CALIBRATION
     if name != "shapes":
         left_out.add("outlines")
     section = config.get(name, {})

@@ -1,46 +1,15 @@
-"""One micrograph measured with a model, and the folder that holds what was found in many.
+"""One micrograph measured with a trained model, and how far the model can be trusted with it."""
 
-The workflow's `measure` and `semjax segment` are both made of this. `done/NAME.json` marks an image
-as finished and holds its rows of the tables, which are written for all images together at the end.
-"""
-
-import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import tifffile
-from PIL import Image
 from skimage.transform import resize
 
-from semjax import models, predict, versions
-from semjax.analysis import distribution, regions, scores, threshold
-from semjax.data import instrument
-from semjax.data.images import Micrograph
-from semjax.exports import fiji
+from semjax import predict
+from semjax.analysis import scores
 from semjax.models import Model
-from semjax.report import figures
-from semjax.workdir import read_json, write_json, write_text
 
-FORMAT = 1
-SUMMARISED = {
-    "min_feret": "minimum Feret diameter",
-    "max_feret": "maximum Feret diameter",
-    "equivalent_circular_diameter": "equivalent circular diameter",
-    "perimeter": "perimeter",
-}
-# Folders of a measured folder, and the files' suffix in each.
-PER_IMAGE = {
-    "labels": "tif",
-    "probability": "tif",
-    "overlays": "png",
-    "pictures": "jpg",
-    "rois": "zip",
-    "done": "json",
-}
 TOLERANCE = 1.1  # ratio of pixel sizes up to which they are held to be the same
 MANY = 0.1  # share of particles of other sizes than those trained for that is worth a word
 LARGEST_PX = 2**28  # pixels of an image after rescaling
@@ -85,7 +54,7 @@ def doubt_sizes(model: Model, min_feret_px: np.ndarray) -> str:
 
     Args:
         model: the model.
-        min_feret_px: of the particles off the border, in pixels as the model saw them.
+        min_feret_px: of the particles that are kept, in pixels as the model saw them.
 
     Returns:
         Nothing if at least nine in ten are as large as those trained for, or no more than two are
@@ -94,7 +63,7 @@ def doubt_sizes(model: Model, min_feret_px: np.ndarray) -> str:
     trained = model.trained["min_feret_px"]
     if trained is None:
         return ""
-    low, _, high = trained
+    low, high = trained["p1"], trained["p99"]
     small, large = np.sum(min_feret_px < low), np.sum(min_feret_px > high)
     if small + large <= max(2, MANY * min_feret_px.size):
         return ""
@@ -173,8 +142,8 @@ def _scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
     h, w = (max(1, round(n * scale)) for n in shape)
     if h * w > LARGEST_PX and scale > 1:
         raise ValueError(
-            f"an image of {shape[0]} x {shape[1]} px would have {h} x {w} px at the pixel size that "
-            "the model was trained on, which is too large; crop it, or train for its pixel size"
+            f"an image of {shape[0]} x {shape[1]} px would have {h} x {w} px at the pixel size of "
+            "the model's training, which is too large; crop it, or train a model for its pixel size"
         )
     return h, w
 
@@ -188,228 +157,7 @@ def _resize(image: np.ndarray, scale: float) -> np.ndarray:
 
 def _nearest(pixels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """An array (h, w) in another shape, each new pixel the old one at its centre."""
-    rows, cols = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, pixels.shape, strict=True))
+    rows, cols = (
+        ((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, pixels.shape, strict=True)
+    )
     return pixels[rows[:, None], cols]
-
-
-def is_done(folder: Path, name: str, key: Mapping[str, Any]) -> bool:
-    """Whether all that belongs to an image is there, made from what `key` says.
-
-    Args:
-        folder: the measured folder.
-        name: of the image.
-        key: as given to `measure`.
-    """
-    files = [folder / kind / f"{name}.{suffix}" for kind, suffix in PER_IMAGE.items()]
-    if not all(file.is_file() for file in files):
-        return False
-    found = read_json(files[-1])
-    return all(found[entry] == value for entry, value in key.items())
-
-
-def key_of(path: Path, model: Model, *, pixel_size_nm: float | None) -> dict[str, Any]:
-    """What decides whether an image must be measured again, beside the folder's settings."""
-    return {
-        "sha256": models.checksum(path),
-        "model": model.hash,
-        "pixel_size_nm": pixel_size_nm,
-    }
-
-
-def measure(
-    folder: Path,
-    model: Model,
-    picture: Micrograph,
-    *,
-    key: Mapping[str, Any],
-    border: str,
-    scale: float = 1.0,
-) -> None:
-    """Measures one image, and writes everything of it but its rows in the common tables.
-
-    Args:
-        folder: the measured folder.
-        model: the model.
-        picture: the image.
-        key: what it was made from, see `key_of`.
-        border: drop or weights, see `measure.border` in the settings.
-        scale: as for `segment`.
-    """
-    labels, probability = segment(model, picture.image, scale=scale)
-    table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
-    table = judge(model, picture.image, labels, table, scale=scale)
-    table.insert(0, "image", picture.name)
-    kept = table["kept"].to_numpy()
-    paths = {
-        kind: folder / kind / f"{picture.name}.{suffix}" for kind, suffix in PER_IMAGE.items()
-    }
-    for path in paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    paths["done"].unlink(missing_ok=True)
-    # uint16 where the labels fit.
-    small = labels.max(initial=0) < 2**16
-    _write_tiff(paths["labels"], labels.astype(np.uint16 if small else np.int32))
-    _write_tiff(paths["probability"], np.rint(255 * probability).astype(np.uint8))
-    figures.write_png(paths["overlays"], figures.overlay(picture.image, labels, kept))
-    # As bright as in the file: dark particles are dark.
-    shown = -picture.image if model.recipe["dark_particles"] else picture.image
-    _write_jpeg(paths["pictures"], figures.to_uint8(shown))
-    fiji.write_rois(paths["rois"], labels)
-    unit = _unit(picture.pixel_size_nm)
-    sizes = table[kept][f"min_feret_{unit}"]
-    weights = _weights(table[kept], border)
-    row = {
-        "image": picture.name,
-        "pixel_size_nm": picture.pixel_size_nm,
-        "pixel_size_from": picture.pixel_size_from,
-        "info_bar_px": picture.info_bar_px,
-        "particles": len(table),
-        "kept": int(kept.sum()),
-        "foreground_fraction": round(float((labels > 0).mean()), 5),
-        **_doubts(picture.image, labels),
-        f"mean_min_feret_{unit}": round(float(np.average(sizes, weights=weights)), 3)
-        if kept.any()
-        else None,
-        "file": picture.path.name,
-        "height_px": labels.shape[0],
-        "width_px": labels.shape[1],
-    }
-    done = {
-        **key,
-        "scale": scale,
-        "row": row,
-        "instrument": instrument.read(picture.path),
-        "types": table.dtypes.astype(str).to_dict(),
-        "particles": table.to_dict("list"),
-    }
-    write_text(paths["done"], json.dumps(done) + "\n")
-
-
-def _unit(pixel_size_nm: float | None) -> str:
-    return "px" if pixel_size_nm is None else "nm"
-
-
-def _doubts(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What can be said of a result without any truth.
-
-    `agreement` is the IoU of the foreground with that of blur and Li's threshold; `ghost_share` the
-    share of particles that are not brighter than Li's threshold of the image.
-    """
-    simple, found = threshold.foreground(image), labels > 0
-    either = np.count_nonzero(simple | found)
-    shown = threshold.keep_shown(image, labels, threshold="li")
-    return {
-        "agreement": round(np.count_nonzero(simple & found) / either, 5) if either else 1.0,
-        "ghost_share": round(1.0 - float(shown.mean()), 5) if shown.size else 0.0,
-    }
-
-
-def _weights(kept: pd.DataFrame, border: str) -> np.ndarray | None:
-    """How often each measured particle counts; None for once."""
-    return kept["border_weight"].to_numpy() if border == "weights" else None
-
-
-def _write_tiff(path: Path, pixels: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".part")
-    tifffile.imwrite(partial, pixels, compression="zlib")
-    os.replace(partial, path)
-
-
-def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".part")
-    Image.fromarray(pixels).save(partial, "JPEG", quality=90)
-    os.replace(partial, path)
-
-
-def check_units(sizes: Mapping[str, float | None]) -> str:
-    """The unit of all results: nm, or px where no pixel size is known.
-
-    Raises:
-        ValueError: it is known for some images only.
-    """
-    missing = [name for name, size in sizes.items() if size is None]
-    if missing and len(missing) < len(sizes):
-        raise ValueError(
-            f"pixel sizes are known for some images but not for {', '.join(missing[:5])}; "
-            "give data.pixel_size_nm, or leave those images out (data.exclude)."
-        )
-    return "px" if missing else "nm"
-
-
-def describe(model: Model, *, path: str) -> dict[str, Any]:
-    """What a measured folder says of its model, which lies at `path`."""
-    return {"path": path, "hash": model.hash, "scores": model.scores}
-
-
-def finish(
-    folder: Path,
-    names: Sequence[str],
-    *,
-    facts: Mapping[str, Any],
-    calibration_uncertainty: float | None,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Writes what concerns all images: tables, `distribution.json`, histograms, `measured.json`.
-
-    Args:
-        folder: the measured folder.
-        names: of the images, at least one; all of them done.
-        facts: `unit`, `border`, `nano_nm`, `bootstrap`, `seed`, `model` and `settings`, which
-            `measured.json` holds too.
-        calibration_uncertainty: relative standard uncertainty of the pixel size; None if unknown.
-
-    Returns:
-        Rows of `images.csv`, rows of `particles.csv`, and a summary in a few words.
-    """
-    done = {name: read_json(folder / "done" / f"{name}.json") for name in names}
-    images = pd.DataFrame([found["row"] for found in done.values()])
-    tables = [pd.DataFrame(found["particles"]).astype(found["types"]) for found in done.values()]
-    particles = pd.concat(tables, ignore_index=True)
-    write_text(folder / "particles.csv", particles.to_csv(index=False))
-    write_text(folder / "images.csv", images.to_csv(index=False))
-    unit, border = facts["unit"], facts["border"]
-    kept = particles[particles["kept"]]
-    weights = _weights(kept, border)
-    summary: dict = {"unit": unit, "border": border}
-    for quantity, words in SUMMARISED.items():
-        values = kept[f"{quantity}_{unit}"].to_numpy()
-        summary[quantity] = distribution.summarize(
-            values,
-            weights,
-            bootstrap=facts["bootstrap"],
-            seed=facts["seed"],
-            nano_nm=facts["nano_nm"],
-        )
-        figures.write_png(
-            folder / f"histogram_{quantity}.png",
-            figures.histogram(values, weights, xlabel=words, unit=unit),
-        )
-        if unit == "px":  # the limit is in nm
-            summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}
-    write_json(folder / "distribution.json", summary)
-    measured = {
-        "format": FORMAT,
-        "semjax": versions.collect()["semjax"],
-        "versions": versions.collect(),
-        **facts,
-        "calibration_uncertainty": calibration_uncertainty,
-        "images": {
-            name: {
-                "file": found["row"]["file"],
-                **{entry: found[entry] for entry in ("sha256", "scale", "instrument")},
-            }
-            for name, found in done.items()
-        },
-    }
-    write_json(folder / "measured.json", measured)
-    ghosts = (images["ghost_share"] * images["particles"]).sum() / max(len(particles), 1)
-    sizes = summary["min_feret"]
-    told = {
-        "images": len(images),
-        "particles": len(particles),
-        "kept": len(kept),
-        f"mean min Feret ({unit})": sizes["mean"],
-        f"median min Feret ({unit})": sizes["median"],
-        "agreement with a threshold": round(float(images["agreement"].mean()), 4),
-        "ghost share": round(float(ghosts), 4),
-    }
-    return images, particles, told

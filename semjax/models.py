@@ -26,7 +26,7 @@ RECIPE = (
     *("contrast", "dark_particles", "info_bar_px", "tile_px", "flips"),
     *("min_area_px", "split", "thresholds"),
 )
-QUANTILES = (0.01, 0.5, 0.99)
+PERCENTS = (1, 50, 99)  # of the sizes measured on the training images
 
 
 class Model(NamedTuple):
@@ -36,8 +36,8 @@ class Model(NamedTuple):
         path: the folder it was read from.
         recipe: how images are prepared, split and cleaned; the entries are `RECIPE`.
         trained: `pixel_size_nm`, smallest and largest of the training images, or None; and
-            `min_feret_px`, quantiles (`QUANTILES`) of the sizes measured there, or None.
-        scores: what is known of its quality, by the data it was found on.
+            `min_feret_px`, percentiles p1, p50 and p99 of the sizes measured there, or None.
+        scores: what is known of its quality, by what it was found on.
         files: the two networks' folders.
         segmenter: with the recipe's threshold.
         classifier: with the recipe's threshold.
@@ -117,18 +117,19 @@ def learn_ranges(model: Model, images: pd.DataFrame, particles: pd.DataFrame) ->
     Args:
         model: of the run.
         images: rows of `images.csv`.
-        particles: rows of `particles.csv`; those kept count, or all if none is.
+        particles: rows of `particles.csv`; those that are kept count.
     """
     known = images["pixel_size_nm"].dropna()
-    chosen = particles[particles["kept"]] if particles["kept"].any() else particles
+    chosen = particles[particles["kept"]]
     if "min_feret_nm" in chosen:
         side_nm = chosen["image"].map(images.set_index("image")["pixel_size_nm"])
         sizes = chosen["min_feret_nm"] / side_nm
     else:
         sizes = chosen["min_feret_px"]
+    found = {f"p{n}": round(float(sizes.quantile(n / 100)), 2) for n in PERCENTS}
     trained = {
         "pixel_size_nm": [float(known.min()), float(known.max())] if len(known) else None,
-        "min_feret_px": sizes.quantile(QUANTILES).round(2).tolist() if len(sizes) else None,
+        "min_feret_px": found if len(sizes) else None,
     }
     return model._replace(trained=trained)
 
@@ -157,31 +158,45 @@ def bundle(model: Model, folder: Path) -> None:
     write_json(folder / "model.json", described)
 
 
-def add_scores(folder: Path, name: str, scores: Mapping[str, Any]) -> None:
-    """Adds scores to a model folder, if there is one."""
+def add_truth(folder: Path, table: Mapping[str, Any]) -> None:
+    """Adds the scores of a run's own images to its model folder, if there is one.
+
+    Args:
+        folder: the model folder.
+        table: as in `scores.json` of the stage `score`.
+    """
     if (folder / "model.json").is_file():
         described = read_json(folder / "model.json")
-        described["scores"][name] = scores
+        described["scores"] |= _name_scores(table)
         write_json(folder / "model.json", described)
+
+
+def _name_scores(table: Mapping[str, Any]) -> dict[str, Any]:
+    named = {
+        "truth of the run's images": table.get("semjax"),
+        "truth of the test images": table.get("semjax, test images"),
+    }
+    return {name: scores for name, scores in named.items() if scores}
 
 
 def _read(path: Path) -> Model:
     file = path / "model.json"
     try:
         described = json.loads(file.read_text(encoding="utf-8"))
-        known = described["format"] <= FORMAT
-        if known:
-            recipe, trained, scores = (described[key] for key in ("recipe", "trained", "scores"))
-            recipe, expected = {key: recipe[key] for key in RECIPE}, described["sha256"]
+        newer = described["format"] > FORMAT
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is damaged ({error!r}); copy the model folder again") from error
-    if not known:
+    if newer:
         raise ValueError(
             f"{file} has format {described['format']}, but this semjax knows formats up to "
             f"{FORMAT}; update it (pip install -U semjax)"
         )
+    missing = {"recipe", "trained", "scores", "sha256"} - set(described)
+    missing |= set(RECIPE) - set(described.get("recipe", ()))
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the model folder again")
     files = {part: path / part for part in PARTS}
-    found = _checksums(files)
+    expected, found = described["sha256"], _checksums(files)
     for name in sorted(expected | found):
         if expected.get(name) != found.get(name):
             raise ValueError(
@@ -189,11 +204,19 @@ def _read(path: Path) -> Model:
                 "differs): it is damaged or was replaced; copy the model folder again"
             )
     networks = {part: predict.load(folder) for part, folder in files.items()}
+    recipe = described["recipe"]
     for part, network in networks.items():
         network.settings["threshold"] = recipe["thresholds"][part]
     networks["segmenter"].settings["split"] = recipe["split"]
-    model = Model(path, recipe, trained, scores, files, **networks, hash=_hash(recipe, found))
-    return model
+    return Model(
+        path=path,
+        recipe=recipe,
+        trained=described["trained"],
+        scores=described["scores"],
+        files=files,
+        hash=_hash(recipe, found),
+        **networks,
+    )
 
 
 def _of_finished(work: Work) -> Model:
@@ -209,8 +232,8 @@ def _of_finished(work: Work) -> Model:
     particles = pd.read_csv(work.measure / "particles.csv", dtype=text | {"kept": bool})
     model = learn_ranges(model, images, particles)
     if _is_up_to_date(work, "score"):
-        scores = read_json(work.score / "scores.json")["semjax"]
-        model = model._replace(scores=model.scores | {"truth": scores})
+        scores = _name_scores(read_json(work.score / "scores.json"))
+        model = model._replace(scores=model.scores | scores)
     return model
 
 
@@ -219,9 +242,10 @@ def _is_up_to_date(work: Work, name: str) -> bool:
     mark = work.stage(name) / "done.json"
     if not mark.is_file():
         return False
-    marks = {s: work.stage(s) / "done.json" for s in read_json(mark)["upstream"]}
-    upstream = read_json(mark)["upstream"]
-    return all(m.is_file() and read_json(m)["id"] == upstream[s] for s, m in marks.items())
+    upstream = {
+        work.stage(s) / "done.json": made for s, made in read_json(mark)["upstream"].items()
+    }
+    return all(path.is_file() and read_json(path)["id"] == made for path, made in upstream.items())
 
 
 def _checksums(files: Mapping[str, Path]) -> dict[str, str]:

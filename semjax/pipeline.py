@@ -104,6 +104,7 @@ def _choose_variant(config: ConfigDict, work: Work, overrides: Mapping[str, Any]
         recorded = workdir.read_json(work.config).get("variant")
     variants.choose(config.variant, platform="cpu", recorded=recorded)  # mistakes first
     if config.variant == "" and not recorded:
+        variants.lay(config, "", overrides)
         return
     import jax
 

@@ -133,11 +133,11 @@ def probabilities(
         (h, w, k) float32 in [0, 1]; the first channel is the probability of foreground.
     """
     views = (slice(None), slice(None, None, -1)) if flips else (slice(None),)
+    flipped = [(rows, cols) for rows in views for cols in views]
     total = np.float32(0)  # one sum, not all of them side by side: images may be large
-    for rows in views:
-        for cols in views:
-            total = total + run_image(model, image[rows, cols], tile_px=tile_px)[rows, cols]
-    return total / np.float32(len(views) ** 2)
+    for view in flipped:
+        total = total + run_image(model, image[view], tile_px=tile_px)[view]
+    return np.asarray(total / np.float32(len(flipped)))
 
 
 def split(model: Model, outputs: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import marks, pipeline, validate, workdir
+from semjax import marks, pipeline, validate, variants, workdir
 from semjax.report import figures, markup
 from semjax.workdir import Work
 
@@ -70,21 +70,7 @@ def settings_of(config: ConfigDict, name: str) -> ConfigDict:
         raise ValueError(
             f"config.rows has a row {name!r}; expected letters, digits, - and _, and not {OURS!r}"
         )
-    for section, values in changes.items():
-        if not isinstance(values, ConfigDict):
-            raise ValueError(
-                f"config.rows.{name}.{section} is {values!r}; expected a section with its settings,"
-                " like {'segment': {'pairs': 'manual'}}"
-            )
-        for key, value in values.items():
-            if section not in made or key not in made[section]:
-                raise ValueError(
-                    f"config.rows.{name}.{section}.{key} is no setting; see semjax/settings.py"
-                )
-            try:
-                made[section][key] = value
-            except TypeError as error:
-                raise ValueError(f"config.rows.{name}.{section}.{key}: {error}") from error
+    variants.change(made, changes, f"config.rows.{name}")
     return made
 
 

@@ -28,6 +28,10 @@ def get_config() -> ConfigDict:
     d.folder = ""  # tio2: an existing copy of the published data; "" fetches into the cache
     d.exclude = ()  # names of images to leave out
     d.pixel_size_nm = 0.0  # 0 reads the instrument's tags; without tags results stay in pixels
+    d.scale_bar_nm = 0.0  # length of a scale bar, for images without tags; needs scale_bar_px
+    d.scale_bar_px = 0.0  # its length in the images
+    d.calibration = 1.0  # factor on every pixel size, as a calibration standard gives it
+    d.calibration_uncertainty = 0.0  # relative standard uncertainty of the pixel size
     d.info_bar_px = -1  # rows to cut at the bottom; -1 finds the bar, 0 keeps all rows
     d.dark_particles = False  # True for dark particles on a bright ground
     d.contrast_low = 0.5  # percentile that becomes black
@@ -165,6 +169,10 @@ def get_config() -> ConfigDict:
     c.score = z = ConfigDict()
     z.beside = True  # score a plain threshold and the CycleGAN alone, too
     z.legacy = False  # the scores of the paper's Table 1 as well; some seconds an image
+
+    # Settings by section that win over the variant, as those of the command line do; they win
+    # over these: config.fixed = {"masks": {"tile_px": (256, 256)}}.
+    c.fixed = ConfigDict()
 
     # Further rows of a table: the changed settings by section, for each row's name. They run after
     # the workflow itself, in rows/<name>; see configs/tio2_table.py.

@@ -148,6 +148,19 @@ def _check_tiles(config: ConfigDict, expect) -> None:
 
 def _check_data(config: ConfigDict, expect) -> None:
     data = config.data
+    for one, other in (("scale_bar_nm", "scale_bar_px"), ("scale_bar_px", "scale_bar_nm")):
+        expect(
+            data[one] > 0 or not data[other] > 0,
+            f"data.{one}",
+            f"above 0 beside config.data.{other} ({data[other]})",
+            "a scale bar is given by its length in nm and in px",
+        )
+    expect(
+        not (data.pixel_size_nm > 0 and data.scale_bar_nm > 0),
+        "data.pixel_size_nm",
+        f"0 beside config.data.scale_bar_nm ({data.scale_bar_nm})",
+        "give one of the two",
+    )
     expect(
         data.contrast_low < data.contrast_high,
         "data.contrast_low",

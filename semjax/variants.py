@@ -286,10 +286,44 @@ def choose(asked: str, *, platform: str, recorded: str | None = None) -> tuple[s
     return "gpu", f"there is an accelerator ({platform})"
 
 
+def change(config: ConfigDict, changes: ConfigDict, where: str) -> None:
+    """Sets what is given by section, as in {"segment": {"pairs": "manual"}}, in place.
+
+    Args:
+        config: settings.
+        changes: sections with some of their settings.
+        where: the name of `changes`, for messages.
+
+    Raises:
+        ValueError: no such setting, or a value of another type.
+    """
+    for section, values in changes.items():
+        if not isinstance(values, ConfigDict):
+            raise ValueError(
+                f"{where}.{section} is {values!r}; expected a section with its settings,"
+                " like {'segment': {'pairs': 'manual'}}"
+            )
+        for key, value in values.items():
+            if section not in config or key not in config[section]:
+                raise ValueError(f"{where}.{section}.{key} is no setting; see semjax/settings.py")
+            try:
+                config[section][key] = value
+            except TypeError as error:
+                raise ValueError(f"{where}.{section}.{key}: {error}") from error
+
+
 def lay(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:
-    """Lays a variant over a config, in place, and the user's own values over both."""
+    """Lays a variant over a config, in place, `config.fixed` over it, the user's values over all.
+
+    `config.fixed` is empty afterwards: it is part of the settings then.
+
+    Raises:
+        ValueError: `config.fixed` names no setting.
+    """
     with config.unlocked():
         config.update_from_flattened_dict(VARIANTS.get(name, {}))
+        change(config, config.fixed, "config.fixed")
+        config.fixed = ConfigDict()
         config.update_from_flattened_dict(
             {path: value for path, value in overrides.items() if path != "variant"}
         )

@@ -9,8 +9,13 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import tifffile
+from flax import linen as nn
+
+from semjax import checkpoints, models, networks
 
 # A forgotten axis must not be repaired in silence.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -33,3 +38,58 @@ def discs():
         labels[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = label
     image = np.where(labels > 0, 0.5, -0.6) + rng.normal(0, 0.05, labels.shape)
     return image.clip(-1, 1).astype(np.float32), labels
+
+
+class Bright(nn.Module):
+    """What is bright is a particle, inside as well as out."""
+
+    outputs: int
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        slope = self.param("slope", nn.initializers.constant(8.0), (self.outputs,))
+        return jnp.tile(images[..., :1], self.outputs) * slope[None, None, None]
+
+
+@pytest.fixture
+def bright(tmp_path, monkeypatch):
+    """A model folder, trained on pixels of 5 nm: bright particles of 10 to 40 px are found."""
+    monkeypatch.setitem(networks.SEGMENTERS, "bright", Bright)
+    files, parts = {}, {}
+    for part, outputs in (("segmenter", 3), ("classifier", 1)):
+        files[part] = tmp_path / "trained" / part
+        variables = {"params": {"slope": np.full(outputs, 8.0, np.float32)}}
+        settings = {"network": "bright", "network_kwargs": {"outputs": outputs}, "threshold": 0.5}
+        settings |= {"split": "markers"} if part == "segmenter" else {"evidence": None}
+        checkpoints.save_model(files[part], variables=variables, **settings)
+        parts[part] = models.predict.load(files[part])
+    recipe = {
+        "contrast": {"low": 0.5, "high": 99.5, "knee": 0.6},
+        "dark_particles": False,
+        "info_bar_px": -1,
+        "tile_px": [64, 64],
+        "flips": True,
+        "min_area_px": 9,
+        "split": "markers",
+        "thresholds": {"segmenter": 0.5, "classifier": 0.5},
+    }
+    trained = {"pixel_size_nm": [5.0, 5.0], "min_feret_px": {"p1": 10.0, "p50": 20.0, "p99": 40.0}}
+    made = models.Model(tmp_path, recipe, trained, {}, files, **parts, hash="")
+    models.bundle(made, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def write_image():
+    """Writes a picture in [-1, 1] as TIFF of 8 bits, with ImageJ's tags if it has a pixel size."""
+
+    def write(path, image, pixel_size_nm=5.0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tags = {}
+        if pixel_size_nm is not None:
+            tags = {"imagej": True, "metadata": {"unit": "nm"}}
+            tags["resolution"] = (1 / pixel_size_nm, 1 / pixel_size_nm)
+        tifffile.imwrite(path, np.rint((image + 1) * 127.5).astype(np.uint8), **tags)
+        return path
+
+    return write

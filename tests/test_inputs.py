@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from semjax import inputs, settings, truth
+from semjax import inputs, marks, settings, truth
 from semjax.data import images
 from semjax.workdir import Work
 
@@ -74,6 +74,38 @@ def test_settings_of_the_data_reach_the_reading(config, work):
         assert picture.image.shape == picture.raw.shape == (64 - BAR_PX, 80)
         assert picture.image[25:35, 35:45].max() == -1  # the bright square turned dark
         assert 0.05 < (picture.image == 1).mean() < 0.15
+
+
+def test_pixel_sizes_are_the_user_s_before_the_tags(config, work, tmp_path):
+    """Given by the user, then metadata, else pixels."""
+    for name, level in (("b2", 90), ("b10", 40)):
+        (tmp_path / "images" / f"{name}.png").unlink()
+        path, density = tmp_path / "images" / f"{name}.tif", (1 / 3, 1 / 3)
+        tags = {"resolution": density, "metadata": {"unit": "nm"}}
+        tifffile.imwrite(path, draw_image(level), imagej=True, **tags)
+
+    def found():
+        return {
+            (round(p.pixel_size_nm, 6), p.pixel_size_from) for p in inputs.micrographs(config, work)
+        }
+
+    assert found() == {(3.0, "ImageJ tag")}
+    config.data.calibration = 1.1
+    assert found() == {(3.3, "ImageJ tag; times 1.1")}
+    config.data.calibration = 1.0
+    config.data.scale_bar_nm, config.data.scale_bar_px = 500.0, 200.0
+    assert found() == {(2.5, "scale bar: 500 nm are 200 px")}
+    config.data.calibration = 2.0
+    assert found() == {(5.0, "scale bar: 500 nm are 200 px; times 2")}
+
+
+@pytest.mark.parametrize("stage", ["shapes", "translate", "segment"])
+def test_only_what_is_measured_depends_on_the_calibration(config, stage):
+    before = marks.settings(config, stage), marks.settings(config, "measure")
+    config.data.scale_bar_nm, config.data.scale_bar_px = 500.0, 200.0
+    config.data.calibration, config.data.calibration_uncertainty = 1.1, 0.01
+    assert marks.settings(config, stage) == before[0]
+    assert marks.settings(config, "measure") != before[1]
 
 
 def test_images_are_left_out_by_name(config, work):

@@ -56,6 +56,31 @@ def test_the_users_values_win_over_the_variant():
     assert config.segment.filters == variants.VARIANTS["cpu"]["segment.filters"]
 
 
+@pytest.mark.parametrize("name", ["", "cpu"])
+def test_fixed_settings_win_over_the_variant_and_the_users_over_them(name):
+    config = settings.get_config()
+    config.fixed = {"masks": {"tile_px": (256, 256)}, "segment": {"steps": 5}}
+    variants.lay(config, name, {"segment.steps": 7})
+    assert config.masks.tile_px == (256, 256)
+    assert config.segment.steps == 7
+    assert not config.fixed
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [
+        ({"masks": {"tile": 3}}, "config.fixed.masks.tile is no setting"),
+        ({"masks": 3}, "config.fixed.masks is 3; expected a section"),
+        ({"masks": {"tile_px": "large"}}, "config.fixed.masks.tile_px: "),
+    ],
+)
+def test_fixed_settings_that_are_none_are_refused(fixed, words):
+    config = settings.get_config()
+    config.fixed = fixed
+    with pytest.raises(ValueError, match=words):
+        variants.lay(config, "cpu", {})
+
+
 def test_the_estimate_is_of_the_device(monkeypatch):
     monkeypatch.setattr(variants, "MINUTES", {("cpu", "cpu"): 50.0, ("gpu", "H200"): 9.6})
     estimate = variants.estimate

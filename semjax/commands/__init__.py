@@ -7,8 +7,12 @@ imported before `act`.
 
 # Verb: its arguments and what it does, in the order of a day's work.
 VERBS = {
+    "doctor": ("", "what is installed and usable here, and how long a run would take"),
+    "inspect": ("IMAGES …", "what the images are, and what would spoil the result"),
+    "new": ("NAME IMAGES OUTLINES", "a config file for a new material"),
     "run": ("--config=FILE.py …", "the workflow: from images and outlines to sizes"),
     "segment": ("MODEL IMAGES …", "a trained model measures further images"),
+    "report": ("FOLDER … --out=FILE.html", "one file with everything about the sizes measured"),
     "export": ("MODEL --out=DIR …", "a model for Fiji, ilastik, napari, ONNX Runtime or JAX"),
     "audit": ("WORKDIR …", "how many of the measured particles a person accepts"),
 }

@@ -14,10 +14,11 @@ Finds and measures the particles of images with a trained model.
 
   MODEL                 a model folder, or the work folder of a finished run
   IMAGES                folders of images, or single files
-  --out=DIR             where results go: particles.csv, images.csv, labels, overlays, ImageJ ROIs
+  --out=DIR             where results go: report.html, tables, labels, overlays, ImageJ ROIs
   --pixel_size_nm=2.5   of all images; otherwise the instruments' tags are read
+  --calibration=1.02    factor on the pixel size, as a calibration standard gives it
   --calibration_uncertainty=0.01  relative standard uncertainty of the pixel size, for the report
-  --rescale             resample images of other pixel sizes than those that the model was trained on
+  --rescale             resample images of other pixel sizes than those of the model's training
   --info_bar_px=64      rows to cut at the bottom, -1 to find the bar; as in training if left away
   --[no]dark_particles  particles darker than the ground; as in training if left away
   --border=weights      whole particles stand for those that the border cuts; drop if left away
@@ -41,6 +42,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_list("images", [], "", flag_values=values)
     flags.DEFINE_string("out", "", "", flag_values=values)
     flags.DEFINE_float("pixel_size_nm", None, "", flag_values=values)
+    flags.DEFINE_float("calibration", 1.0, "", 0.1, 10.0, flag_values=values)
     flags.DEFINE_float("calibration_uncertainty", None, "", 0.0, 1.0, flag_values=values)
     flags.DEFINE_bool("rescale", False, "", flag_values=values)
     flags.DEFINE_integer("info_bar_px", None, "", lower_bound=-1, flag_values=values)
@@ -73,6 +75,7 @@ def act(values: flags.FlagValues) -> int:
         values.images,
         values.out,
         pixel_size_nm=values.pixel_size_nm,
+        calibration=values.calibration,
         calibration_uncertainty=values.calibration_uncertainty,
         info_bar_px=values.info_bar_px,
         dark_particles=values.dark_particles,

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import tifffile
+from absl import logging
 from PIL import Image
 
-from semjax.data import metadata
+from semjax.data import formats, metadata, squares
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
@@ -41,7 +42,8 @@ class Micrograph(NamedTuple):
 def list_images(folder: str | Path) -> list[Path]:
     """Image files of a folder in natural order (2 before 10).
 
-    Hidden files and files of other types are passed over.
+    Hidden files and files of other types are passed over. Instruments' own formats
+    (`formats.READERS`) are among them where the extra that reads them is installed.
 
     Raises:
       FileNotFoundError: there is no such folder.
@@ -50,11 +52,16 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; give the folder that holds the images")
-    paths = [
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-    ]
+    files = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
+    paths = [p for p in files if p.suffix.lower() in SUFFIXES]
+    own = [p for p in files if formats.reads(p)]
+    if own and formats.installed():
+        paths += own
+    elif own:
+        unread = f"{len(own)} in {folder} like {min(own).name}: reading them {formats.NEEDED}"
+        if not paths:
+            raise ValueError(f"no images but {unread}")
+        logging.warning("files passed over, %s", unread)
     if not paths:
         raise ValueError(f"no images in {folder}; expected files ending in {', '.join(SUFFIXES)}")
     paths.sort(key=lambda p: (natural(p.stem), p.name))
@@ -140,10 +147,13 @@ def read_colors(path: str | Path) -> np.ndarray:
 def _read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"no image file {path}")
-    if path.suffix.lower() not in SUFFIXES:
+    own = formats.reads(path)
+    if path.suffix.lower() not in SUFFIXES and not own:
         raise ValueError(f"{path} is no image: expected a file ending in {', '.join(SUFFIXES)}")
+    if own and not formats.installed():
+        raise ValueError(f"reading {path} {formats.NEEDED}")
     try:
-        return _decode(path)
+        return formats.read(path) if own else _decode(path)
     except Exception as error:  # decoders raise errors of any type for damaged files
         raise ValueError(
             f"cannot read image {path} ({error}); it may be damaged or of another type than its "
@@ -304,6 +314,8 @@ def read_micrograph(
     path: str | Path,
     *,
     pixel_size_nm: float = 0.0,
+    pixel_size_from: str = "given",
+    calibration: float = 1.0,
     info_bar_px: int = -1,
     dark_particles: bool = False,
     low: float = 0.5,
@@ -312,9 +324,14 @@ def read_micrograph(
 ) -> Micrograph:
     """Reads a micrograph, cuts its information bar and stretches its contrast.
 
+    An image whose tags say that its pixels are not square is resampled, linearly, to squares of
+    the shorter side. A given pixel size is that of a square pixel, and nothing is resampled.
+
     Args:
       path: image file.
       pixel_size_nm: side of a pixel; 0 takes it from the instrument's tags, if there are any.
+      pixel_size_from: what a given size is from, in words.
+      calibration: factor on the pixel size, whatever it is from.
       info_bar_px: rows to cut at the bottom; -1 finds the bar, 0 keeps all rows.
       dark_particles: True if the particles are darker than the ground.
       low: percentile that becomes black, see `stretch_contrast`.
@@ -340,8 +357,15 @@ def read_micrograph(
         )
     size, source = None, "unknown"
     if pixel_size_nm:
-        size, source = float(pixel_size_nm), "given"
-    elif found := metadata.pixel_size_nm(path):
-        size, source = found
+        size, source = float(pixel_size_nm), pixel_size_from
+    elif found := metadata.pixel_nm(path, width_px=raw.shape[1]):
+        width, height, source = found
+        size = width
+        if not metadata.is_square(width, height):
+            raw, size = squares.resample(raw, width, height, path)
+            source += f"; resampled, pixels were {width:g} x {height:g} nm"
+    if size is not None and calibration != 1:
+        size *= calibration
+        source += f"; times {calibration:g}"
     image = stretch_contrast(raw, low=low, high=high, knee=knee, dark_particles=dark_particles)
     return Micrograph(path.stem, path, image, raw, size, source, bar)

@@ -26,7 +26,7 @@ from semjax.analysis import distribution
 KEPT = (0, 210, 120)
 REMOVED = (225, 60, 0)
 
-_INK, _QUIET, _BAR, _CURVE = "#22303c", "#6b7885", "#9db8cc", "#b3420e"
+INK, QUIET, BAR, CURVE = "#22303c", "#6b7885", "#9db8cc", "#b3420e"
 _CAPTION_PX = 18
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -114,7 +114,7 @@ def sheet(
     font = ImageFont.load_default(size=12)
     for (row, col), caption in zip(corners, captions, strict=True):
         text = _fit_text(str(caption), font, width)
-        draw.text((col, row + picture_height + 2), text, fill=_INK, font=font)
+        draw.text((col, row + picture_height + 2), text, fill=INK, font=font)
     return np.array(canvas)
 
 
@@ -222,20 +222,20 @@ def histogram(
     found = distribution.summarize(values, weights, bootstrap=0, seed=0)
     figure = Figure(figsize=(7.2, 4.0), dpi=140, layout="constrained")
     axes = figure.add_subplot()
-    _calm(axes)
-    axes.set_xlabel(f"{xlabel} ({unit})", color=_INK)
-    axes.set_ylabel("particles" if weights is None else "particles, weighted", color=_INK)
+    calm(axes)
+    axes.set_xlabel(f"{xlabel} ({unit})", color=INK)
+    axes.set_ylabel("particles" if weights is None else "particles, weighted", color=INK)
     numbers = f"N = {len(values):,}"
-    edges = _round_edges(values) if len(values) else np.array([0.0, 1.0])
+    edges = round_edges(values) if len(values) else np.array([0.0, 1.0])
     for name, key in (("mean", "mean"), ("median", "median"), ("SD", "sd")):
         if found[key] is not None:
             numbers += f"   {name} {format_number(found[key])} {unit}"
     if len(values):
-        axes.hist(values, edges.tolist(), weights=weights, color=_BAR, ec="white", lw=0.6)
+        axes.hist(values, edges.tolist(), weights=weights, color=BAR, ec="white", lw=0.6)
         axes.set_xlim(0, edges[-1])
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
-        axes.text(0.5, 0.5, "no particles", ha="center", color=_QUIET, transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no particles", ha="center", color=QUIET, transform=axes.transAxes)
         axes.set(xticks=[], yticks=[])
     if len(values) > 1 and found["geometric_sd"] > 1:
         mu, sigma = math.log(found["geometric_mean"]), math.log(found["geometric_sd"])
@@ -245,11 +245,11 @@ def histogram(
         label = f"log-normal: geometric mean {format_number(math.exp(mu))} {unit}, "
         label += f"geometric SD {math.exp(sigma):.2f}"
         total = len(values) if weights is None else weights.sum()
-        axes.plot(x, total * edges[1] * density, color=_CURVE, lw=1.6, label=label)
-        axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="upper right")
+        axes.plot(x, total * edges[1] * density, color=CURVE, lw=1.6, label=label)
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper right")
         axes.set_ylim(top=axes.get_ylim()[1] * 1.12)
     heading = f"{title}\n{numbers}" if title else numbers
-    axes.set_title(heading, loc="left", fontsize=10, color=_INK)
+    axes.set_title(heading, loc="left", fontsize=10, color=INK)
     return _png(figure)
 
 
@@ -273,21 +273,21 @@ def distributions(sizes: Mapping[str, Sequence[float]], *, unit: str) -> bytes:
     figure = Figure(figsize=(3.4 * columns, 2.5 * rows), dpi=140, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, name in zip(grid.flat, shown, strict=False):
-        _calm(axes)
-        for label, style in ((names[0], {"color": _BAR}), (name, {"color": _CURVE, "fill": False})):
+        calm(axes)
+        for label, style in ((names[0], {"color": BAR}), (name, {"color": CURVE, "fill": False})):
             if values[label].size:
                 share = np.histogram(values[label], edges)[0] / values[label].size
                 axes.stairs(share, edges, **({"fill": True} | style))
         mean = f", mean {format_number(values[name].mean())} {unit}" if values[name].size else ""
-        axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=_INK)
+        axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=INK)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
-    figure.supxlabel(f"minimum Feret diameter ({unit})", fontsize=9, color=_INK)
-    figure.supylabel(f"share of particles (filled: {names[0]})", fontsize=9, color=_INK)
+    figure.supxlabel(f"minimum Feret diameter ({unit})", fontsize=9, color=INK)
+    figure.supylabel(f"share of particles (filled: {names[0]})", fontsize=9, color=INK)
     return _png(figure)
 
 
-def _round_edges(values: np.ndarray) -> np.ndarray:
+def round_edges(values: np.ndarray) -> np.ndarray:
     """Edges from 0 to above the largest value, a round number apart; at most 80 bins."""
     low, high = np.percentile(values, [25, 75])
     width = max(2 * (high - low) / len(values) ** (1 / 3), values.max() / 80)
@@ -336,13 +336,13 @@ def curves(path: Path) -> bytes:
     figure = Figure(figsize=(3.1 * columns + 0.4, 1.9 * rows + 0.3), dpi=110, layout="constrained")
     for place, (name, (steps, values)) in enumerate(series.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        _calm(axes)
+        calm(axes)
         axes.plot(steps, values, color="#2f6d94", lw=1.2, marker="." if len(steps) < 3 else "")
-        axes.set_title(name.replace("_", " "), loc="left", fontsize=9, color=_INK)
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=9, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         if place > len(series) - columns:
-            axes.set_xlabel("step", fontsize=8, color=_QUIET)
+            axes.set_xlabel("step", fontsize=8, color=QUIET)
     return _png(figure)
 
 
@@ -384,11 +384,11 @@ def encode_png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _calm(axes: Axes) -> None:
+def calm(axes: Axes) -> None:
     """Leaves of the frame only what helps reading."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_QUIET)
-    axes.tick_params(colors=_QUIET, labelcolor=_INK, labelsize=8)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=QUIET, labelcolor=INK, labelsize=8)
     axes.grid(axis="y", color="#e3e8ec", linewidth=0.8)
     axes.set_axisbelow(True)
 

@@ -48,7 +48,12 @@ def embed(picture: np.ndarray) -> str:
     while len(data) > LARGEST_BYTES:
         data, kind = _encode(image, "JPEG", quality=84, subsampling=0), "jpeg"
         image = image.resize([max(1, side * 4 // 5) for side in image.size])
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return data_uri(data, f"image/{kind}")
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """A file's content as an address, so that a page holds it; `kind` is such as image/png."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _encode(image: Image.Image, kind: str, **options) -> bytes:

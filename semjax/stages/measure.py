@@ -3,35 +3,35 @@
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, measuring, models
+from semjax import inputs, measured, models
 from semjax.workdir import Work
 
 
 def run(config: ConfigDict, work: Work) -> dict:
-    """Writes the measured folder (see `measuring`) and the model folder for further images.
+    """Writes the measured folder (see `measured`) and the model folder for further images.
 
     An interrupted stage goes on with the images that are not done.
     """
     c = config.measure
     pictures = inputs.micrographs(config, work)
-    unit = measuring.check_units({picture.name: picture.pixel_size_nm for picture in pictures})
+    unit = measured.check_units({picture.name: picture.pixel_size_nm for picture in pictures})
     if unit == "px":
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     model = models.of_work(config, work)
     for picture in pictures:
-        key = measuring.key_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
-        if not measuring.is_done(work.measure, picture.name, key):
-            measuring.measure(work.measure, model, picture, key=key, border=c.border)
+        origin = measured.origin_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
+        if not measured.is_done(work.measure, picture.name, origin):
+            measured.measure(work.measure, model, picture, origin=origin, border=c.border)
     facts = {
         "unit": unit,
         "border": c.border,
         "nano_nm": c.nano_nm,
         "bootstrap": c.bootstrap,
         "seed": config.seed,
-        "model": measuring.describe(model, path="../model"),
+        "model": measured.describe(model, path="../model"),
         "settings": {"made by": "run", **model.recipe},
     }
-    images, particles, summary = measuring.finish(
+    images, particles, summary = measured.finish(
         work.measure,
         [picture.name for picture in pictures],
         facts=facts,

@@ -78,7 +78,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             row["pq"],
         )
     best = table[OURS]
-    models.add_scores(work.model, "truth", best)
+    models.add_truth(work.model, table)
     return {"images": len(pictures), **{k: best[k] for k in ("image_iou", "f1_50", "f1_75", "pq")}}
 
 

@@ -144,7 +144,7 @@ def test_histogram_weighs_its_values():
 @pytest.mark.parametrize("scale", [0.01, 1.0, 37.0, 1e4])
 def test_bins_are_round_start_at_zero_and_hold_all(scale):
     values = scale * np.random.default_rng(1).lognormal(0, 0.5, 1000)
-    edges = figures._round_edges(values)
+    edges = figures.round_edges(values)
     mantissa = edges[1] / 10 ** np.floor(np.log10(edges[1]) + 1e-9)
     assert np.isclose(mantissa, [1, 2, 2.5, 5]).any()
     assert edges[0] == 0 and edges[-1] > values.max() and 10 < len(edges) <= 82
