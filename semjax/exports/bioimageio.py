@@ -93,7 +93,7 @@ def write(
 def _simulate(model: Model) -> np.ndarray:
     """A raw micrograph, with particles of the size that the model was trained for."""
     sizes = model.trained["min_feret_px"]
-    diameter_px = max(sizes[1], 4.0) if sizes else 31.0
+    diameter_px = max(sizes["p50"], 4.0) if sizes else 31.0
     return phantom.simulate(
         0, image_px=(SAMPLE_PX, SAMPLE_PX), foreground=0.3, diameter_px=diameter_px
     ).image
@@ -132,8 +132,8 @@ def _write_documentation(path: Path, model: Model, name: str) -> None:
         trained.append(f"It was trained on pixels of {pixel[0]:.4g} to {pixel[1]:.4g} nm.")
     if sizes:
         trained.append(
-            f"98 in 100 particles there had minimum Feret diameters of {sizes[0]:.3g} to "
-            f"{sizes[2]:.3g} px; resample images in which they differ."
+            f"98 in 100 particles there had minimum Feret diameters of {sizes['p1']:.3g} to "
+            f"{sizes['p99']:.3g} px; resample images in which they differ."
         )
     single = (
         "Single particles: watershed on the third channel, from markers where the second is high."
