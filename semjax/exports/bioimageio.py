@@ -258,5 +258,11 @@ def _describe(
 
 def _plain(error: Any) -> str:
     """The errors of a model description in a sentence each."""
-    said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return "bioimage.io does not take this description: " + "; ".join(said)
+    said = {}
+    for each in error.errors():
+        field = str(each["loc"][0]) if each["loc"] else "model"
+        said[field] = f"{field}: {each['msg']}"
+        if field == "license":  # the message lists all that there are, which are hundreds
+            given = each["input"]
+            said[field] = f"license: expected an SPDX identifier such as CC-BY-4.0, got {given!r}"
+    return "bioimage.io does not take this description: " + "; ".join(said.values())
