@@ -22,7 +22,6 @@ from semjax.models import Model
 from semjax.workdir import write_text
 
 LEAST_PX = 128  # rows and columns of an input
-HALO_PX = predict.OVERLAP_PX // 2  # what tiles lose at their inner sides, as in semjax
 SAMPLE_PX = 256  # sides of the test image
 CHANNELS = {
     "particle": "the pixel belongs to a particle",
@@ -94,7 +93,7 @@ def write(
 def _simulate(model: Model) -> np.ndarray:
     """A raw micrograph, with particles of the size that the model was trained for."""
     sizes = model.trained["min_feret_px"]
-    diameter_px = max(sizes[1], 4.0) if sizes else 31.0
+    diameter_px = max(sizes["p50"], 4.0) if sizes else 31.0
     return phantom.simulate(
         0, image_px=(SAMPLE_PX, SAMPLE_PX), foreground=0.3, diameter_px=diameter_px
     ).image
@@ -106,10 +105,12 @@ def _middle(image: np.ndarray) -> np.ndarray:
 
 
 def _run(model: Model, raw: np.ndarray) -> np.ndarray:
-    """Probabilities (h, w, k) of a raw micrograph (h, w) by semjax, seen once and in one piece."""
-    dark_particles = model.recipe["dark_particles"]
-    image = stretch_contrast(raw, **model.recipe["contrast"], dark_particles=dark_particles)
-    return predict.run_image(onnx.in_float32(model.segmenter), image, tile_px=image.shape)
+    """Probabilities (h, w, k) of a raw micrograph (h, w) by semjax, in one tile."""
+    recipe = model.recipe
+    dark_particles, flips = recipe["dark_particles"], recipe["flips"]
+    image = stretch_contrast(raw, **recipe["contrast"], dark_particles=dark_particles)
+    segmenter = onnx.in_float32(model.segmenter)
+    return predict.probabilities(segmenter, image, tile_px=raw.shape, flips=flips)
 
 
 def _draw_cover(path: Path, raw: np.ndarray, outputs: np.ndarray, threshold: float) -> None:
@@ -131,8 +132,8 @@ def _write_documentation(path: Path, model: Model, name: str) -> None:
         trained.append(f"It was trained on pixels of {pixel[0]:.4g} to {pixel[1]:.4g} nm.")
     if sizes:
         trained.append(
-            f"98 in 100 particles there had minimum Feret diameters of {sizes[0]:.3g} to "
-            f"{sizes[2]:.3g} px; resample images in which they differ."
+            f"98 in 100 particles there had minimum Feret diameters of {sizes['p1']:.3g} to "
+            f"{sizes['p99']:.3g} px; resample images in which they differ."
         )
     single = (
         "Single particles: watershed on the third channel, from markers where the second is high."
@@ -140,6 +141,11 @@ def _write_documentation(path: Path, model: Model, name: str) -> None:
         else "Single particles: watershed on the distance from the edge."
     )
     tone = "Particles are darker" if recipe["dark_particles"] else "Particles are brighter"
+    flips = (
+        "As in semjax, the output is the mean over the image and its three flips."
+        if recipe["flips"]
+        else "As in semjax for this model, the network sees the image once."
+    )
     scores = [f"    {of}: {json.dumps(found)}" for of, found in model.scores.items()]
     template = resources.files("semjax.exports").joinpath("bioimageio.md")
     text = template.read_text(encoding="utf-8").format(
@@ -152,6 +158,7 @@ def _write_documentation(path: Path, model: Model, name: str) -> None:
         channels="\n".join(channels),
         threshold=settings["threshold"],
         split=single,
+        flips=flips,
         scores="\n".join(scores) or "nothing yet.",
     )
     write_text(path, text)
@@ -172,8 +179,8 @@ def _describe(
     contrast = onnx.Contrast(**model.recipe["contrast"], dark_particles=dark_particles)
     outputs = _run(model, sample)
     planes = outputs.transpose(2, 0, 1)
-    graph = onnx.build(model.segmenter, contrast=contrast).SerializeToString()
-    (folder / "segmenter.onnx").write_bytes(graph)
+    graph = onnx.build(model.segmenter, contrast=contrast, flips=model.recipe["flips"])
+    (folder / "segmenter.onnx").write_bytes(graph.SerializeToString())
     np.save(folder / "test_input.npy", sample.astype(np.float32)[None, None])
     np.save(folder / "test_output.npy", planes[None])
     Image.fromarray(sample).save(folder / "sample_input.png")
@@ -188,9 +195,9 @@ def _describe(
 
     def same(axis):
         size = spec.SizeReference(tensor_id=spec.TensorId("image"), axis_id=spec.AxisId(axis))
-        return spec.SpaceOutputAxisWithHalo(id=spec.AxisId(axis), size=size, halo=HALO_PX)
+        return spec.SpaceOutputAxis(id=spec.AxisId(axis), size=size)
 
-    size = spec.ParameterizedSize(min=LEAST_PX, step=onnx.MULTIPLE)
+    size = spec.ParameterizedSize(min=LEAST_PX, step=1)  # the graph pads to multiples of 16
     low, high = contrast.percentiles
     scale = spec.ScaleRangeKwargs(
         axes=[spec.AxisId(axis) for axis in ("channel", "y", "x")],
@@ -207,13 +214,14 @@ def _describe(
             spec.SpaceInputAxis(id=spec.AxisId("x"), size=size),
         ],
         data=spec.IntervalOrRatioDataDescr(type="float32"),
-        pad=spec.ReflectPadding(mode="reflect"),
         preprocessing=[spec.ScaleRangeDescr(kwargs=scale)],
         test_tensor=file("test_input.npy"),
         sample_tensor=file("sample_input.png"),
     )
     names = list(CHANNELS)[: outputs.shape[-1]]
     probabilities = spec.OutputTensorDescr(
+        # Without a halo: programs that know one continue the raw image by it before they take its
+        # percentiles, which changes the contrast.
         id=spec.TensorId("probabilities"),
         description="of the pixel's being part of a particle, and of what the documentation names",
         axes=[
@@ -250,5 +258,11 @@ def _describe(
 
 def _plain(error: Any) -> str:
     """The errors of a model description in a sentence each."""
-    said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return "bioimage.io does not take this description: " + "; ".join(said)
+    said = {}
+    for each in error.errors():
+        field = str(each["loc"][0]) if each["loc"] else "model"
+        said[field] = f"{field}: {each['msg']}"
+        if field == "license":  # the message lists all that there are, which are hundreds
+            given = each["input"]
+            said[field] = f"license: expected an SPDX identifier such as CC-BY-4.0, got {given!r}"
+    return "bioimage.io does not take this description: " + "; ".join(said.values())

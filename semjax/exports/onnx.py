@@ -84,7 +84,7 @@ def in_float32(model: Model) -> Model:
     return model._replace(network=model.network.clone(dtype="float32"))
 
 
-def build(model: Model, *, contrast: Contrast | None = None) -> Any:
+def build(model: Model, *, contrast: Contrast | None = None, flips: bool = False) -> Any:
     """The ONNX graph of a segmenter or classifier.
 
     Its input `image` is float32 (batch, channels, height, width), its output `probabilities`
@@ -97,6 +97,8 @@ def build(model: Model, *, contrast: Contrast | None = None) -> Any:
         contrast: if given, the input is not an image in [-1, 1] but one of which two percentiles
             (`Contrast.percentiles`) were made 0 and 1, and the graph starts with the rest of the
             contrast stretch.
+        flips: whether the outputs are averaged over the image and its three flips, as
+            `predict.probabilities` does; takes four times as long.
 
     Returns:
         The checked `onnx.ModelProto`.
@@ -123,9 +125,15 @@ def build(model: Model, *, contrast: Contrast | None = None) -> Any:
     x = "image"
     if contrast is not None:
         x = _stretch(graph, x, contrast)
-    x, cut_back = _pad(graph, x)
-    channels, logits = GRAPHS[name](graph, x)
-    graph.op("Sigmoid", cut_back(logits), name="probabilities")
+
+    def seen(axes: list[int]) -> tuple[int, Value]:
+        padded, cut_back = _pad(graph, _flip(graph, x, axes))
+        channels, logits = GRAPHS[name](graph, padded)
+        return channels, _flip(graph, graph.op("Sigmoid", cut_back(logits)), axes)
+
+    channels, first = seen([])
+    others = [seen(axes)[1] for axes in ([2], [3], [2, 3]) if flips]
+    graph.op("Mean", first, *others, name="probabilities")
 
     def described(name, size):
         shape = ["batch", size, "height", "width"]
@@ -154,6 +162,7 @@ class _Graph:
         self._variables = variables
         self.nodes: list[dict[str, Any]] = []
         self.arrays: dict[str, np.ndarray] = {}
+        self._names: dict[tuple, Value] = {}
 
     def weights(self, path: str, *, kind: str = "params") -> np.ndarray:
         """A variable by its place in the Linen module."""
@@ -164,9 +173,11 @@ class _Graph:
         return any(name.startswith(f"params/{path}/") for name in self._variables)
 
     def constant(self, value: Any, dtype: Any = np.float32) -> Value:
-        """Adds a constant array."""
-        name = f"constant_{len(self.arrays)}"
-        self.arrays[name] = np.ascontiguousarray(value, dtype)
+        """Adds a constant array, unless it is there already."""
+        value = np.ascontiguousarray(value, dtype)
+        known = (value.dtype.str, value.shape, value.tobytes())
+        name = self._names.setdefault(known, f"constant_{len(self._names)}")
+        self.arrays[name] = value
         return name
 
     def op(self, kind: str, *inputs: Value, name: str = "", **attributes: Any) -> Value:
@@ -190,6 +201,15 @@ def _stretch(graph: _Graph, x: Value, contrast: Contrast) -> Value:
         left = graph.op("Exp", graph.op("Neg", graph.op("Div", above, room)))
         y = graph.op("Add", y, graph.op("Mul", room, graph.op("Sub", one, left)))
     return graph.op("Sub", graph.op("Mul", y, two), one)
+
+
+def _flip(graph: _Graph, x: Value, axes: list[int]) -> Value:
+    if not axes:
+        return x
+    last, before_first = -1, np.iinfo(np.int64).min
+    where = [graph.constant([n] * len(axes), np.int64) for n in (last, before_first)]
+    backwards = graph.constant([-1] * len(axes), np.int64)
+    return graph.op("Slice", x, *where, graph.constant(axes, np.int64), backwards)
 
 
 def _pad(graph: _Graph, x: Value):

@@ -63,7 +63,10 @@ def model(make_network, network, tmp_path):
     return models.Model(
         path=tmp_path,
         recipe=recipe,
-        trained={"pixel_size_nm": [2.0, 2.5], "min_feret_px": [8.0, 20.0, 50.0]},
+        trained={
+            "pixel_size_nm": [2.0, 2.5],
+            "min_feret_px": {"p1": 8.0, "p50": 20.0, "p99": 50.0},
+        },
         scores={"held-out pairs": {"pq": 0.5}},
         files={},
         segmenter=network,

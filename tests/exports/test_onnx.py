@@ -51,6 +51,18 @@ def test_sizes_that_are_no_multiples_of_16_are_padded_as_by_the_network(network)
     np.testing.assert_allclose(run(start(onnx.build(network)), images), ours, atol=1e-4)
 
 
+def test_flips_are_averaged_as_by_semjax(network):
+    image = draw(50, 64)
+    one, four = onnx.build(network), onnx.build(network, flips=True)
+    views = [(slice(None, None, row), slice(None, None, col)) for row in (1, -1) for col in (1, -1)]
+    each = [run(start(one), image[view][None, ..., None])[0][view] for view in views]
+    assert np.ptp(each, axis=0).max() > 0.01
+    mean = run(start(four), image[None, ..., None])[0]
+    np.testing.assert_allclose(mean, np.mean(each, axis=0), atol=1e-5)
+    # The weights are stored once.
+    assert len(four.SerializeToString()) < 2 * len(one.SerializeToString())
+
+
 def test_batch_height_and_width_are_open_and_old_readers_know_the_operators(network):
     proto = onnx.build(network)
     (image,), (probabilities,) = proto.graph.input, proto.graph.output
