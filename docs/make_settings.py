@@ -32,8 +32,8 @@ they fit each other, and all problems are told at once.
 
 Run with the defaults first, on a few images, and look at `report.html`. Then, in this order:
 
-1. **Scale.** `data.pixel_size_nm` where the instrument writes no tags. Outlines have to be drawn
-   at the scale of the images.
+1. **Scale.** `data.pixel_size_nm`, or a scale bar, where the instrument writes no tags. Outlines
+   drawn at another pixel size are scaled where it is known: `data.outline_pixel_size_nm`.
 2. **Contrast.** Particles have to be brighter than the ground: `data.dark_particles` turns images
    over.
 3. **Tiles.** `masks.tile_px` and `translate.tile_px` should hold several particles: in the tiles
@@ -48,8 +48,8 @@ Run with the defaults first, on a few images, and look at `report.html`. Then, i
 5. **Sizes.** An outline is drawn at its own size times a random factor: `masks.size`,
    `masks.size_sigma` and `masks.size_range`. Outlines that already show the whole range of sizes
    need `masks.size=none`; a few outlines of typical particles need the default.
-6. **Agglomerates.** `masks.max_overlap`, `masks.min_visible` and `masks.placement`: masks should
-   look like your images drawn in black and white. `2_masks/masks.png` shows them; only
+6. **Agglomerates.** `masks.noise_frequency`, `masks.max_overlap` and `masks.min_visible`: masks should
+   look like your images drawn in black and white, with as many pieces per foreground (the report says both). `2_masks/masks.png` shows them; only
    `--stages=shapes,masks` has to run for it.
 7. **Steps.** `translate.steps` takes about half of the time. Look at `3_translate/samples`: more
    steps are of no use when the samples change no more.

@@ -14,7 +14,7 @@ Looks at micrographs and outlines and writes a config file for them: NAME.py, a 
   semjax new NAME IMAGES OUTLINES [options]
 
   IMAGES                   folder of micrographs
-  OUTLINES                 folder of pictures, each the filled white outline of one particle
+  OUTLINES                 file or folder: masks, label images, ImageJ ROIs, LabelMe, COCO
   --pixel_size_nm=2.5      for images whose files do not say it
   --scale_bar=500nm:275    or a scale bar: its length and its length in px, or its two ends in px
   --dark_particles         particles are darker than the ground
