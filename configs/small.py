@@ -1,4 +1,4 @@
-"""The phantom with little training: something to look at in four minutes on two CPU cores.
+"""The phantom with little training: something to look at after some five minutes on two cores.
 
     python launch.py --config=configs/small.py
 
@@ -27,7 +27,7 @@ def get_config(variant=""):
     config.shapes.n_outlines = 300
     config.shapes.save_every = 50
 
-    config.masks.n_masks = 200
+    config.masks.n_masks = 300
     config.masks.tile_px = (128, 128)
     config.masks.noise_frequency = 2.0
 
@@ -39,17 +39,17 @@ def get_config(variant=""):
     config.translate.discriminator_width = 16
     config.translate.upsample = "resize"
     config.translate.identity_weight = 0.0
-    config.translate.steps = 300
+    config.translate.steps = 400
     config.translate.batch_size = 2
     config.translate.ema_decay = 0.95
     config.translate.save_every = 100
 
     config.segment.filters = 5
     config.segment.tile_px = (128, 128)
-    config.segment.steps = 200
+    config.segment.steps = 450
     config.segment.batch_size = 4
-    config.segment.halve_every = 70
-    config.segment.save_every = 50
+    config.segment.halve_every = 150
+    config.segment.save_every = 150
 
     config.classify.filters = 4
     config.classify.tile_px = (128, 128)
