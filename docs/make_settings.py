@@ -48,9 +48,10 @@ Run with the defaults first, on a few images, and look at `report.html`. Then, i
 5. **Sizes.** An outline is drawn at its own size times a random factor: `masks.size`,
    `masks.size_sigma` and `masks.size_range`. Outlines that already show the whole range of sizes
    need `masks.size=none`; a few outlines of typical particles need the default.
-6. **Agglomerates.** `masks.noise_frequency`, `masks.max_overlap` and `masks.min_visible`: masks should
-   look like your images drawn in black and white, with as many pieces per foreground (the report says both). `2_masks/masks.png` shows them; only
-   `--stages=shapes,masks` has to run for it.
+6. **Agglomerates.** `masks.noise_frequency`, `masks.max_overlap` and `masks.min_visible`: masks
+   should look like your images drawn in black and white, with as many pieces per foreground (the
+   report has both numbers). `2_masks/masks.png` shows them; only `--stages=shapes,masks` has to
+   run for it.
 7. **Steps.** `translate.steps` takes about half of the time. Look at `3_translate/samples`: more
    steps are of no use when the samples change no more.
 

@@ -91,7 +91,14 @@ def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
         folder = work.inputs / "outlines" if d.source == "phantom" else Path(d.outlines)
     among_images = d.source == "folder" and Path(d.images).resolve() == folder.resolve()
     drawn = outlines.read(folder, pictures=not among_images)
-    given = d.outline_pixel_size_nm
+    # The factor holds for all sizes: those of images that outlines were drawn on, too.
+    drawn = [
+        particle._replace(pixel_size_nm=particle.pixel_size_nm * d.calibration)
+        if particle.pixel_size_nm
+        else particle
+        for particle in drawn
+    ]
+    given = d.outline_pixel_size_nm * d.calibration
     sized = given or any(particle.image or particle.pixel_size_nm for particle in drawn)
     pictures = micrographs(config, work) if sized else []
     drawn = outlines.fit(drawn, pictures, drawn_pixel_size_nm=given)

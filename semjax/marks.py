@@ -27,10 +27,8 @@ BORROWED = {
     "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
 }
 # Settings of the data that only lengths in nm depend on.
-CALIBRATION = {
-    *("pixel_size_nm", "scale_bar_nm", "scale_bar_px"),
-    *("calibration", "calibration_uncertainty"),
-}
+PIXEL_SIZES = {"pixel_size_nm", "scale_bar_nm", "scale_bar_px"}
+CALIBRATION = {*PIXEL_SIZES, "calibration", "calibration_uncertainty"}
 # Settings that change neither a stage's result nor whether it may go on.
 FREE = ("log_every", "save_every")
 
@@ -81,16 +79,17 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
     if not uses_truth:
         left_out.add("truth")
     if name == "shapes":  # which sees of the micrographs no more than the size of their pixels
-        left_out |= {"clean", "test_images", "calibration_uncertainty"}
+        left_out |= {"clean", "test_images"}
     if not (uses_truth or config.data.clean):
         left_out.add("test_images")
     if not uses_truth or name == "segment":
         left_out.add("classes")
-    # Outlines that were drawn at another pixel size are scaled to the micrographs'.
-    own_size = config.data.source == "folder" or config.data.outline_pixel_size_nm > 0
-    if not (name in ("measure", "score") or (name == "shapes" and own_size)):
+    if name not in ("measure", "score"):
         left_out |= CALIBRATION
-    if not (name == "shapes" and own_size):
+    if name == "shapes" and config.data.outline_pixel_size_nm > 0:
+        # Outlines are scaled to the micrographs' pixels; a factor on all sizes changes nothing.
+        left_out -= PIXEL_SIZES
+    else:
         left_out.add("outline_pixel_size_nm")
     if name != "shapes":
         left_out.add("outlines")

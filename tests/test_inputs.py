@@ -162,13 +162,24 @@ def test_outlines_may_lie_beside_the_micrographs(config, work, tmp_path):
     assert inputs.given_outlines(config, work).sum() == 400
 
 
-def test_shapes_depend_on_pixel_sizes_where_outlines_may_have_their_own():
+def test_a_factor_on_pixel_sizes_leaves_outlines_alone(config, work, tmp_path):
+    square = np.pad(np.full((20, 30), 255, np.uint8), 9)
+    config.data.pixel_size_nm, config.data.calibration = 5.0, 1.1
+    fiji.write_tiff(tmp_path / "one.tif", square, pixel_size_nm=10.0)
+    config.data.outlines = str(tmp_path / "one.tif")
+    assert inputs.given_outlines(config, work).sum() == 2400
+    config.data.outline_pixel_size_nm = 2.5
+    assert inputs.given_outlines(config, work).sum() == 150
+
+
+def test_shapes_depend_on_pixel_sizes_where_outlines_have_their_own():
     config = settings.get_config()
-    sizes = {"data.pixel_size_nm", "data.outline_pixel_size_nm"}
-    assert sizes <= marks.settings(config, "shapes").keys()
-    assert not sizes & marks.settings(config, "translate").keys()
-    config.data.source = "phantom"
+    sizes = {"data.pixel_size_nm", "data.scale_bar_px", "data.outline_pixel_size_nm"}
     assert not sizes & marks.settings(config, "shapes").keys()
+    config.data.outline_pixel_size_nm = 2.5
+    found = marks.settings(config, "shapes").keys()
+    assert sizes <= found and "data.calibration" not in found
+    assert not sizes & marks.settings(config, "translate").keys()
 
 
 # --- truth
