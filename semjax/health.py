@@ -25,8 +25,11 @@ EXTRAS = {
     "cuda12": "jax_cuda12_plugin",
     "tpu": "libtpu",
     "tensorboard": "tensorboardX",
+    "napari": "napari",
     "formats": "rsciio",
     "notebooks": "jupyterlab",
+    "onnx": "onnxruntime",
+    "bioimageio": "bioimageio",
 }
 
 

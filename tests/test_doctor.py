@@ -1,5 +1,6 @@
 """`semjax doctor`, with faked problems: each is seen and has its cure."""
 
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,3 +137,8 @@ def test_all_checks_run_here(tmp_path):
     checks = health.check_all(tmp_path)
     assert {"Python", "libraries", "device", "cache", "memory", "disk"} <= {c.name for c in checks}
     assert all(c.state in ("ok", "note", "bad") for c in checks)
+
+
+def test_doctor_knows_every_extra():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert set(health.EXTRAS) == set(project["project"]["optional-dependencies"])
