@@ -17,12 +17,10 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-import tifffile
 from PIL import Image
 
 import semjax
-from semjax.analysis import agglomerates, summary
-from semjax.report import cells, figures, measured, paths, plots, sections
+from semjax.report import cells, described, figures, measured, paths, plots, sections
 from semjax.report.markup import data_uri, document, facts
 from semjax.workdir import write_text
 
@@ -92,7 +90,7 @@ def write(
         )
     if edits is not None:
         read = measured.apply(read, edits)
-    samples = [_describe(sample) for sample in read]
+    samples = [described.describe(sample) for sample in read]
     preset = [{"sample": s.name, **edit} for s in read for edit in s.edits]
     data = _payload(read, preset, path.parent)
     page = _page(samples)
@@ -115,38 +113,6 @@ def _check_free(path: Path) -> None:
         raise ValueError(f"{path} is a folder; give --out the name of an HTML file")
     if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:4000]:
         raise ValueError(f"{path} exists and is no size report; give --out another name")
-
-
-def _describe(sample: measured.Measured) -> cells.Sample:
-    """Everything that the fixed sections say; groups of touching particles come from the labels."""
-    unit, groups = sample.facts["unit"], []
-    sizes = sample.images.get("pixel_size_nm", pd.Series(dtype=float))
-    for name, size in zip(sample.images["image"], sizes, strict=False):
-        labels = _read_labels(sample.folder, name)
-        if labels is not None:
-            groups.append(agglomerates.groups(labels, pixel_size_nm=size if unit == "nm" else None))
-    found = summary.describe(
-        sample.edited if "reason" in sample.edited else sample.edited.assign(reason=""),
-        sample.images,
-        unit=unit,
-        **{key: sample.facts[key] for key in ("border", "nano_nm", "bootstrap", "seed")},
-        calibration_uncertainty=sample.facts["calibration_uncertainty"],
-        agglomerates=pd.concat(groups) if groups else None,
-    )
-    return cells.Sample(sample, found)
-
-
-def _read_labels(folder: Path, name: str) -> np.ndarray | None:
-    path = folder / "labels" / f"{name}.tif"
-    if not path.is_file():
-        return None
-    try:
-        labels = tifffile.imread(path)
-    except (ValueError, KeyError, IndexError) as error:  # tifffile's own errors are ValueErrors
-        raise ValueError(f"{path} cannot be read as a label image: {error}") from error
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{path} is no label image: expected whole numbers (h, w)")
-    return labels.astype(np.int32)
 
 
 def _payload(samples: Sequence[measured.Measured], edits: list[dict], beside: Path) -> dict:
@@ -200,7 +166,7 @@ def _sample(sample: measured.Measured, beside: Path) -> dict:
     for row in sample.images.to_dict("records"):
         name = row["image"]
         own = np.flatnonzero(table["image"] == name)
-        labels = _read_labels(sample.folder, name)
+        labels = described.read_labels(sample.folder, name)
         if labels is None:
             missing.append(name)
         outlines = _outlines(table.iloc[own], labels)
