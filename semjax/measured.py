@@ -97,10 +97,12 @@ def measure(
     for path in paths.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     paths["done"].unlink(missing_ok=True)
-    # uint16 where the labels fit.
-    small = labels.max(initial=0) < 2**16
-    _write_tiff(paths["labels"], labels.astype(np.uint16 if small else np.int32))
-    _write_tiff(paths["probability"], np.rint(255 * probability).astype(np.uint8))
+    if labels.max(initial=0) < 2**16:
+        fiji.write_tiff(paths["labels"], labels, pixel_size_nm=picture.pixel_size_nm)
+    else:  # ImageJ has no such integers
+        _write_tiff(paths["labels"], labels)
+    probability = np.rint(255 * probability).astype(np.uint8)
+    fiji.write_tiff(paths["probability"], probability, pixel_size_nm=picture.pixel_size_nm)
     figures.write_png(paths["overlays"], figures.overlay(picture.image, labels, kept))
     # As bright as in the file: dark particles are dark.
     shown = -picture.image if model.recipe["dark_particles"] else picture.image

@@ -90,7 +90,7 @@ def write_tiff(path: str | Path, pixels: np.ndarray, *, pixel_size_nm: float | N
     if pixel_size_nm is not None:
         calibration["metadata"]["unit"] = "nm"
         calibration["resolution"] = (1 / pixel_size_nm, 1 / pixel_size_nm)
-    tifffile.imwrite(partial, _for_imagej(pixels), imagej=True, **calibration)
+    tifffile.imwrite(partial, _for_imagej(pixels), imagej=True, compression="zlib", **calibration)
     os.replace(partial, path)
 
 

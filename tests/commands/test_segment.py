@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from semjax import batch, main, measured
+from semjax.data import metadata
 
 real_report = batch.sample.write
 
@@ -81,6 +82,8 @@ def test_a_folder_is_measured(segment, reports, tmp_path):
     for name, (h, w) in {"a": (96, 128), "b2": (96, 128), "b10": (77, 101)}.items():
         labels = tifffile.imread(out / "labels" / f"{name}.tif")
         table = particles[particles["image"] == name]
+        size = metadata.pixel_size_nm(out / "labels" / f"{name}.tif")
+        assert size == (pytest.approx(images.loc[name, "pixel_size_nm"]), "ImageJ tag")
         assert labels.shape == (h, w) == tuple(images.loc[name, ["height_px", "width_px"]])
         assert np.array_equal(table["area_px"], np.bincount(labels.ravel())[1:])
         rois = roifile.roiread(out / "rois" / f"{name}.zip")
