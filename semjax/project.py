@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semjax import findings, inspection, settings, validate, variants
-from semjax.data import outlines
+from semjax import findings, inputs, inspection, settings, validate, variants
 from semjax.findings import Finding
 from semjax.inspection import Seen
+from semjax.workdir import Work
 
 TILED = ("masks", "translate", "segment", "classify")
 ROOM = 2.0  # tiles hold the largest outline that often, side by side
@@ -26,7 +26,8 @@ class Given(NamedTuple):
     """What the user gives.
 
     Attributes:
-      images, outlines: their folders.
+      images: their folder.
+      outlines: their file or folder, which may be that of the images.
       data: settings of `config.data` by name, such as `pixel_size_nm`.
     """
 
@@ -87,7 +88,7 @@ def compose(
       FileNotFoundError: there are no outlines.
       ValueError: outlines or images that cannot be used.
     """
-    shapes = outlines.read_outlines(given.outlines)
+    shapes = _outlines(given)
     variant, why = variants.choose("auto", platform=platform)
     largest, typical = _sizes(shapes)
     side = min(min(i.height_px, i.width_px) for i in seen)
@@ -136,6 +137,14 @@ def compose(
     ) + textwrap.indent("\n".join([*lines, "return config", ""]), "    ")
     _check(text, variant)
     return text
+
+
+def _outlines(given: Given) -> np.ndarray:
+    """The outlines as a run will see them, (n, s, s): at the micrographs' scale, uncut."""
+    config = settings.get_config()
+    config.data.images, config.data.outlines = str(given.images), str(given.outlines)
+    config.data.update(given.data)
+    return inputs.given_outlines(config, Work("."))
 
 
 _HEAD = '''\

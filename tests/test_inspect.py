@@ -14,6 +14,7 @@ from semjax import findings, inspection, main, phantom, project, validate, varia
 from semjax.commands import UsageError
 from semjax.commands import inspect as inspect_command
 from semjax.commands import new as new_command
+from semjax.exports import fiji
 
 SMOKE = Path(__file__).parents[1] / "configs" / "smoke.py"
 
@@ -234,6 +235,16 @@ def test_what_is_given_stands_in_it(folder):
     config = load(folder / "mine.py")
     assert (config.data.scale_bar_nm, config.data.scale_bar_px) == (500, 50)
     assert config.data.dark_particles
+
+
+def test_outlines_may_be_rois_beside_the_images_and_border_cut_ones_do_not_count(folder):
+    labels = np.zeros((192, 192), np.uint8)
+    labels[40:60, 50:80], labels[90:120, 90:110], labels[0:20, 150:170] = 1, 2, 3
+    first = sorted((folder / "images").iterdir())[0]
+    fiji.write_rois(folder / "images" / f"{first.stem}.zip", labels)
+    images = str(folder / "images")
+    assert main.console(["new", str(folder / "beside"), images, images]) == 0
+    assert "2 outlines, about" in (folder / "beside.py").read_text()
 
 
 def test_large_outlines_get_larger_tiles(folder):
