@@ -7,7 +7,7 @@ import pandas as pd
 from skimage.transform import resize
 
 from semjax import predict
-from semjax.analysis import scores
+from semjax.analysis import edited, scores
 from semjax.models import Model
 
 TOLERANCE = 1.1  # ratio of pixel sizes up to which they are held to be the same
@@ -134,7 +134,7 @@ def judge(
     score[: found.size] = found
     score = score[table["label"].to_numpy(int) - 1]
     low, border = score < model.classifier.settings["threshold"], table["border"].to_numpy(bool)
-    reason = np.where(border, "touches the border", np.where(low, "class score", ""))
+    reason = np.where(border, edited.BORDER, np.where(low, "class score", ""))
     return table.assign(class_score=score.round(4), kept=~(low | border), reason=reason)
 
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from semjax import tables
+from semjax.analysis import edited
 from semjax.workdir import Work, read_json, write_json, write_text
 
 NEEDED = ("image", "label", "kept")
-BORDER_REASON = "touches the border"
-BY_HAND = {True: "kept by hand", False: "dropped by hand"}
 
 
 class Measured(NamedTuple):
@@ -58,7 +58,7 @@ def read(path: Path, name: str) -> Measured:
     """
     folder = find(path)
     notes: list[str] = []
-    particles = _table(folder / "particles.csv")
+    particles = tables.read_table(folder / "particles.csv")
     if missing := [column for column in NEEDED if column not in particles]:
         raise ValueError(
             f"{folder / 'particles.csv'} lacks the columns {', '.join(missing)}; expected the "
@@ -74,7 +74,7 @@ def read(path: Path, name: str) -> Measured:
             "sizes in nm or px as `semjax segment` writes them"
         )
     if (folder / "images.csv").is_file():
-        images = _table(folder / "images.csv")
+        images = tables.read_table(folder / "images.csv")
         if "image" not in images:
             raise ValueError(f"{folder / 'images.csv'} lacks the column image; measure again")
     else:
@@ -154,27 +154,10 @@ def _edit(sample: Measured, edits: list[dict]) -> Measured:
             )
         if bool(table["kept"].iloc[place]) != edit["keep"]:
             row = table.index[place]
-            table.loc[row, ["kept", "reason"]] = [edit["keep"], BY_HAND[edit["keep"]]]
+            table.loc[row, ["kept", "reason"]] = [edit["keep"], edited.BY_HAND[edit["keep"]]]
             changed.append({key: edit[key] for key in ("image", "label", "keep")})
     table["kept"] = table["kept"].astype(bool)
     return sample._replace(edited=table, edits=changed)
-
-
-def _table(path: Path) -> pd.DataFrame:
-    """A CSV file whose texts stay texts: an image may be called 1908248 or NA."""
-    texts = {"image": str, "file": str, "reason": str}
-    try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=_NAN)
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise ValueError(f"{path} cannot be read as a table: {error}") from error
-    for column in texts:
-        if column in table:
-            table[column] = table[column].fillna("")
-    return table
-
-
-# Only in columns of numbers may these stand for nothing; "NA" may be an image.
-_NAN = ["", "nan", "NaN"]
 
 
 def _truth(folder: Path, kept: pd.Series) -> pd.Series:
