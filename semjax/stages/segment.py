@@ -148,13 +148,12 @@ def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _offsets(config: ConfigDict, model: predict.Model, real: list) -> dict[float, float | None]:
     """How far the foreground of the real images reaches beyond their edges, in px, by threshold."""
-    profiles = dict.fromkeys(THRESHOLDS, 0)
+    profiles = {threshold: [] for threshold in THRESHOLDS}
     for image in real:
         probability = predict.run_image(model, image, tile_px=config.measure.tile_px)[..., 0]
-        for threshold in THRESHOLDS:
-            profile = edges.half_height(image, probability >= threshold)
-            profiles[threshold] = profiles[threshold] + np.stack(profile)
-    return {threshold: edges.crossing(*profile) for threshold, profile in profiles.items()}
+        for threshold, found in profiles.items():
+            found.append(edges.half_height(image, probability >= threshold))
+    return {t: edges.crossing(*np.sum(found, axis=0)) for t, found in profiles.items()}
 
 
 def _choose(tried: list[dict], offsets: dict[float, float | None]) -> dict:
