@@ -116,6 +116,7 @@ def get_config() -> ConfigDict:
 
     c.filter = f = ConfigDict()
     f.threshold = "li"  # li, otsu, mean, median of the picture, or none
+    f.snap_edges = True  # move the labels' edges to half height of the picture
 
     c.segment = g = ConfigDict()
     g.pairs = "synthetic"  # synthetic, manual (masks given by data.truth), tsem

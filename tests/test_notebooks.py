@@ -89,7 +89,7 @@ def make_work(folder: Path, *, finished: bool) -> Work:
     work.filter.mkdir()
     stacks.write(work.filter / "labels.tif", labels)
     train("segment", [np.zeros((128, 128), np.uint8)] * 4, 4, "_real")
-    tried = [{"threshold": t, "image_iou": t, "pq": t, "agreement": 1 - t} for t in (0.3, 0.5)]
+    tried = [dict(threshold=t, image_iou=t, pq=t, edge_offset_px=0.5 - t) for t in (0.3, 0.5)]
     write_json(work.segment / "threshold.json", {"threshold": 0.5, "tried": tried})
     (work.measure / "labels").mkdir(parents=True)
     tables = []

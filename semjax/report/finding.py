@@ -64,19 +64,24 @@ def outputs(work: Work) -> bytes:
 
 
 def thresholds(work: Work) -> bytes:
-    """Scores on held-out synthetic pairs, and the agreement on real images, by threshold."""
+    """By threshold: scores on held-out pairs, and where edges come to lie on real images."""
     found = read_json(panels.need(work, work.segment / "threshold.json"))
     tried = pd.DataFrame(found["tried"])
-    figure, (axes,) = panels.start(1, columns=1, height=3.2, width=7)
+    figure, (left, right) = panels.start(2, columns=2, height=3.2, width=9)
     for column, name, color in (
-        ("image_iou", "foreground IoU, held-out pairs", panels.GIVEN),
-        ("pq", "panoptic quality, held-out pairs", panels.TRUE),
-        ("agreement", "agreement with a plain threshold, real images", panels.OURS),
+        ("image_iou", "foreground IoU", panels.GIVEN),
+        ("pq", "panoptic quality", panels.TRUE),
     ):
-        axes.plot(tried["threshold"], tried[column], "o-", ms=4, color=color, label=name)
-    axes.axvline(found["threshold"], color=panels.QUIET, ls="--", lw=1)
-    panels.diagram(axes, "threshold", "score", f"Threshold chosen: {found['threshold']:g}")
-    axes.legend(frameon=False, fontsize=8, labelcolor=panels.INK)
+        left.plot(tried["threshold"], tried[column], "o-", ms=4, color=color, label=name)
+    left.legend(frameon=False, fontsize=8, labelcolor=panels.INK)
+    offset = tried["edge_offset_px"].astype(float)
+    right.plot(tried["threshold"], offset, "o-", ms=4, color=panels.OURS)
+    right.axhline(0, color=panels.QUIET, lw=1)
+    for axes in (left, right):
+        axes.axvline(found["threshold"], color=panels.QUIET, ls="--", lw=1)
+    panels.diagram(left, "threshold", "score on held-out pairs", "Learnt")
+    chosen = f"Chosen: {found['threshold']:g}"
+    panels.diagram(right, "threshold", "edges outside half height, px", chosen)
     return panels.png(figure)
 
 

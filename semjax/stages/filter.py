@@ -1,4 +1,7 @@
-"""Stage 4: remove from the masks every particle that its picture does not show."""
+"""Stage 4: remove from the masks every particle that its picture does not show.
+
+The edges of those that stay are moved to where the picture has them.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +10,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, stacks, watch
-from semjax.analysis import split, threshold
+from semjax.analysis import edges, split, threshold
 from semjax.report import figures
 from semjax.synth import place
 from semjax.workdir import Work, write_json
@@ -26,6 +29,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     for i, (image, mask) in enumerate(zip(fakes, labels, strict=True)):
         keep = threshold.keep_shown(image, mask, threshold=c.threshold)
         filtered[i], renamed = threshold.remove(mask, keep)
+        if c.snap_edges:
+            filtered[i] = edges.snap(image, filtered[i])
         rows = (particles["mask"] == i).to_numpy()
         new_label[rows] = renamed[particles.loc[rows, "label"]]
     shown = new_label > 0

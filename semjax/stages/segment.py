@@ -5,8 +5,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
-from semjax.analysis import scores, split
-from semjax.analysis.threshold import foreground
+from semjax.analysis import edges, scores, split
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.report import figures
@@ -15,10 +14,9 @@ from semjax.training import fit
 from semjax.workdir import Work, write_json
 
 N_SHOWN = 8
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
 MAX_REAL = 8  # real images looked at for the same choice
-AS_GOOD = 0.02  # thresholds whose held-out PQ lies so near the best are held to be equals
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -101,7 +99,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     model = model_of(state)
     held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
     tried = _try_thresholds(config, model, held_out_pairs, tile_px)
-    best = _choose(tried, _agreement(config, model, real))
+    # Pairs of real images know their edges themselves.
+    best = _choose(tried, _offsets(config, model, real) if c.pairs == "synthetic" else {})
     threshold = best["threshold"]
     write_json(work.segment / "threshold.json", {"threshold": threshold, "tried": tried})
     checkpoints.save_model(
@@ -147,32 +146,29 @@ def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return image[row : row + size[0], col : col + size[1]]
 
 
-def _agreement(config: ConfigDict, model: predict.Model, real: list) -> dict[float, float]:
-    """Mean IoU, by threshold, of the real images' foreground with that of blur and Li."""
-    overlaps = {threshold: [] for threshold in THRESHOLDS}
+def _offsets(config: ConfigDict, model: predict.Model, real: list) -> dict[float, float | None]:
+    """How far the foreground of the real images reaches beyond their edges, in px, by threshold."""
+    profiles = {threshold: [] for threshold in THRESHOLDS}
     for image in real:
         probability = predict.run_image(model, image, tile_px=config.measure.tile_px)[..., 0]
-        simple = foreground(image)
-        for threshold, found in overlaps.items():
-            mask = probability >= threshold
-            found.append(np.sum(mask & simple) / max(np.sum(mask | simple), 1))
-    return {threshold: float(np.mean(found)) for threshold, found in overlaps.items()}
+        for threshold, found in profiles.items():
+            found.append(edges.half_height(image, probability >= threshold))
+    return {t: edges.crossing(*np.sum(found, axis=0)) for t, found in profiles.items()}
 
 
-def _choose(tried: list[dict], agreement: dict[float, float]) -> dict:
-    """The thresholds to use, without a look at any truth.
+def _choose(tried: list[dict], offsets: dict[float, float | None]) -> dict:
+    """The threshold to use, without a look at any truth.
 
-    Held-out pairs say which thresholds are about as good as the best. They cannot say more: a
-    network is less sure of real images than of the fakes that it learned from, so a threshold that
-    makes no difference there makes one here. Among equals, the foreground of the real images that
-    agrees best with a mere brightness threshold decides.
+    Synthetic pairs cannot say it: a network is less sure of real images than of the fakes that it
+    learned from, and finds their edges a little beside. So the one is taken whose edges lie at
+    half height of the real images. Where no offsets are known, the best on held-out pairs.
     """
     for row in tried:
-        row["agreement"] = agreement[row["threshold"]]
-    enough = max(row["pq"] for row in tried) - AS_GOOD
-    equals = [row for row in tried if row["pq"] >= enough]
-    nearest = max(row["agreement"] for row in equals)
-    return max((row for row in equals if row["agreement"] == nearest), key=lambda row: row["pq"])
+        row["edge_offset_px"] = offsets.get(row["threshold"])
+    known = [row for row in tried if row["edge_offset_px"] is not None]
+    if not known:
+        return max(tried, key=lambda row: row["pq"])
+    return min(known, key=lambda row: abs(row["edge_offset_px"]))
 
 
 def _try_thresholds(
