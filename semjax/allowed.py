@@ -103,7 +103,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "classify.halve_every": (1, None),
     "classify.repeat": (0, 10000),
     "classify.threshold": (0, 1),
-    "measure.min_area_px": (1, None),
+    "measure.min_area_px": (0, None),
     "measure.bootstrap": (1, None),
     "measure.nano_nm": (0, None),
 }

@@ -19,12 +19,12 @@ from semjax.workdir import STAGES, Work, read_json, write_json
 BORROWED = {
     "masks": ("translate.tiles", "translate.foreground_range", "translate.brightness_ratio"),
     "filter": ("masks.line_px",),
-    "segment": ("masks.line_px", "measure.split", "measure.tile_px", "measure.min_area_px"),
+    "segment": ("masks.line_px", "measure.split", "measure.tile_px"),
     "classify": (
         *("segment.brightness", "segment.contrast", "segment.noise", "segment.blur_px"),
         "measure.tile_px",
     ),
-    "score": ("measure.min_area_px", "measure.bootstrap", "classify.min_visible"),
+    "score": ("measure.bootstrap", "classify.min_visible"),
 }
 # Settings of the data that only lengths in nm depend on.
 PIXEL_SIZES = {"pixel_size_nm", "scale_bar_nm", "scale_bar_px"}

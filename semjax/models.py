@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from semjax import predict, versions
+from semjax.analysis import scores
 from semjax.workdir import Work, read_json, write_json
 
 FORMAT = 1
@@ -89,7 +90,8 @@ def of_work(config: Mapping[str, Any], work: Work) -> Model:
         "info_bar_px": data["info_bar_px"],
         "tile_px": list(measure["tile_px"]),
         "flips": measure["flips"],
-        "min_area_px": measure["min_area_px"],
+        "min_area_px": measure["min_area_px"]
+        or networks["segmenter"].settings.get("min_area_px", scores.MIN_AREA_PX),
         "split": networks["segmenter"].settings["split"],
         "thresholds": {part: network.settings["threshold"] for part, network in networks.items()},
     }

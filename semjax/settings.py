@@ -70,9 +70,9 @@ def get_config() -> ConfigDict:
     m.density = "match"  # match (the images' own foreground fractions) or count
     m.n_particles = (100, 149)  # density=count: range of the number of particles
     m.placement = "perlin"  # perlin (inside noise patches) or uniform
-    m.noise_frequency = 4.0  # noise cells across the tile's longer side
+    m.noise_frequency = 3.0  # noise cells across the tile's longer side: fewer, larger agglomerates
     m.noise_octaves = 1  # layers of noise, each twice as fine and half as strong
-    m.noise_threshold = 0.6  # on the noise stretched to [0, 1]; particles lie above it
+    m.noise_threshold = 0.9  # on the noise stretched to [0, 1]; particles lie above it
     m.size = "lognormal"  # factor on an outline's size: lognormal, normal, uniform, none
     m.size_sigma = 0.35  # lognormal: of the logarithm; normal: of the factor (cut at 3 sigma)
     m.size_range = (0.25, 1.7)  # bounds of the factor; for uniform, its range
@@ -80,8 +80,8 @@ def get_config() -> ConfigDict:
     m.grid = "none"  # none, hexagonal, cubic
     m.grid_spacing = 0.6  # in outline squares
     m.grid_jitter = 0.1  # in outline squares
-    m.max_overlap = 0.6  # a particle is not placed with more of its area on others; 1 allows all
-    m.min_visible = 0.1  # a particle is not placed if it leaves less of another to be seen
+    m.max_overlap = 1.0  # a particle is not placed with more of its area on others; 1 allows all
+    m.min_visible = 0.15  # a particle is not placed if it leaves less of another to be seen
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
 
     c.translate = t = ConfigDict()
@@ -162,7 +162,7 @@ def get_config() -> ConfigDict:
     c.measure = e = ConfigDict()
     e.split = "markers"  # markers (needs target=instances) or watershed
     e.flips = True  # average the segmenter over an image and its flips
-    e.min_area_px = 9  # smaller specks are dropped
+    e.min_area_px = 0  # smaller specks are dropped; 0: smaller than what the masks have
     e.tile_px = (512, 512)  # images are predicted in tiles of this size
     e.border = "drop"  # particles cut by it: drop, or weights (and whole ones stand for them)
     e.bootstrap = 1000  # samples for the 95 % intervals

@@ -114,7 +114,7 @@ def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> d
         if exact is not None:
             found[picture.name] = _simulated(config, labels, exact[exact["image"] == picture.name])
             continue
-        every, labels = labels, scores.drop_specks(labels, config.measure.min_area_px)
+        every, labels = labels, scores.drop_specks(labels)
         verdict, sizes, active = None, None, labels.shape
         if picture.name in verdicts:
             colors = images.read_colors(verdicts[picture.name])
@@ -135,7 +135,7 @@ def _simulated(config: ConfigDict, labels: np.ndarray, table: pd.DataFrame) -> T
     sizes = table[verdict[table["label"]] == kept.GOOD]
     sizes = sizes.rename(columns={"diameter_nm": "equivalent_circular_diameter_nm"})
     area = np.bincount(labels.ravel(), minlength=verdict.size)
-    large = area >= config.measure.min_area_px
+    large = area >= scores.MIN_AREA_PX
     large[0] = True
-    small = scores.drop_specks(labels, config.measure.min_area_px)
+    small = scores.drop_specks(labels)
     return Truth(small, labels, verdict[large], sizes, labels.shape)

@@ -44,7 +44,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     found = {name: [] for name in methods}
     for picture in pictures:
         for name in methods:
-            labels = _labels(name, picture, work, config.measure.min_area_px)
+            labels = _labels(name, picture, work)
             # Splitting removes no pixel, so the labels' foreground is the one before it.
             found[name].append(scores.score(labels, truths[picture.name].labels))
     table = _pool(found, pictures, inputs.tested(config), scores.pooled)
@@ -82,14 +82,14 @@ def run(config: ConfigDict, work: Work) -> dict:
     return {"images": len(pictures), **{k: best[k] for k in ("image_iou", "f1_50", "f1_75", "pq")}}
 
 
-def _labels(method: str, picture: Micrograph, work: Work, least: int) -> np.ndarray:
+def _labels(method: str, picture: Micrograph, work: Work) -> np.ndarray:
     """What a method found in an image, without specks."""
     if method == CLASSICAL:
         labels = classical.classical(picture.image)[0]
     else:
         folder = work.measure / "labels" if method == OURS else work.filter / "gan_labels"
         labels = tifffile.imread(folder / f"{picture.name}.tif").astype(np.int32)
-    return scores.drop_specks(labels, least)
+    return scores.drop_specks(labels)
 
 
 def _pool(found: dict[str, list], pictures: list, tested: set[str], pooled) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _score_kept(
             known = truths[picture.name]
             labels = known.labels
             if method != TRUTH:
-                labels = _labels(method, picture, work, config.measure.min_area_px)
+                labels = _labels(method, picture, work)
             table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
             inside = ~(table["border"] | _beyond(labels, known.active)[table["label"]]).to_numpy()
             choices = {"everything": inside, "fixed rule": inside & kept.fixed_rule(table)}

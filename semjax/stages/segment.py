@@ -1,6 +1,7 @@
 """Stage 5: learn to segment, from the synthetic pairs or from given masks."""
 
 import numpy as np
+import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -17,6 +18,7 @@ N_SHOWN = 8
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
 MAX_REAL = 8  # real images looked at for the same choice
+SMALLEST = 0.001  # share of the particles below the least area
 
 
 def run(config: ConfigDict, work: Work) -> dict:
@@ -110,6 +112,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         network_kwargs=kwargs,
         split=config.measure.split,
         threshold=threshold,
+        min_area_px=_least_area(config, work, labels),
     )
     return {"pairs": len(pictures), **{f"held-out {name}": best[name] for name in best}}
 
@@ -129,6 +132,21 @@ def _pairs(config: ConfigDict, work: Work) -> tuple[list[np.ndarray], list[np.nd
         labels = inputs.tsem_labels(config, work, shapes)
     logging.info("segment: training on %d %s masks", len(labels), c.pairs)
     return [pictures[name] for name in labels], list(labels.values())
+
+
+def _least_area(config: ConfigDict, work: Work, labels: list[np.ndarray]) -> int:
+    """Area in px that hardly a particle of the pairs falls short of: smaller finds are noise.
+
+    A particle of the masks counts with its whole outline, for hardly any piece is too small to be
+    what others leave of it.
+    """
+    if config.segment.pairs == "synthetic":
+        areas = pd.read_csv(work.filter / "particles.csv")["whole_area_px"].to_numpy()
+    else:
+        areas = np.concatenate([np.bincount(each.ravel())[1:] for each in labels])
+        areas = areas[areas >= scores.MIN_AREA_PX]
+    smallest = np.quantile(areas, SMALLEST) if areas.size else 0
+    return max(int(smallest), scores.MIN_AREA_PX)
 
 
 def _targets(labels: np.ndarray, target: str, line_px: int) -> np.ndarray:
@@ -175,15 +193,14 @@ def _try_thresholds(
     config: ConfigDict, model: predict.Model, pairs: list, tile_px: tuple[int, int]
 ) -> list[dict]:
     """Scores on held-out pairs for each threshold; with synthetic pairs, no real mask is used."""
-    least = config.measure.min_area_px
     outputs = [predict.run_image(model, image, tile_px=tile_px) for image, _ in pairs]
-    truths = [scores.drop_specks(truth, least) for _, truth in pairs]
+    truths = [scores.drop_specks(truth) for _, truth in pairs]
     rows = []
     for threshold in THRESHOLDS:
         found = []
         for output, truth in zip(outputs, truths, strict=True):
             labels = predict.split_outputs(output, method=config.measure.split, threshold=threshold)
-            found.append(scores.score(scores.drop_specks(labels, least), truth))
+            found.append(scores.score(scores.drop_specks(labels), truth))
         together = scores.pooled(found)
         shown = {name: together[name] for name in ("image_iou", "f1_50", "f1_75", "pq")}
         rows.append({"threshold": threshold, **shown})

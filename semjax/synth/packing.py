@@ -11,7 +11,7 @@ from semjax.synth.perlin import perlin
 
 # Patches of noise must have room for the particles: they hold at least this multiple of the
 # foreground that is asked for.
-ROOM = 1.5
+ROOM = 1.3
 # Noise is drawn for squares of this many pixels: it is smooth, and would cost more than placing.
 CELL_PX = 4
 LIMIT = 4.0  # log-normal factors are cut at this many sigma, which keeps patches small
