@@ -34,7 +34,10 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 MASKS = {"masks": {"source": "phantom"}, "score": {"beside": False}}
-TRANSLATION = {"translate": {"source": "phantom"}, "filter": {"threshold": "none"}}
+TRANSLATION = {
+    "translate": {"source": "phantom"},
+    "filter": {"threshold": "none", "snap_edges": False},  # nothing is amiss
+}
 
 
 def get_config(variant=""):

@@ -154,7 +154,7 @@ def get_config() -> ConfigDict:
     k.halve_every = 1000  # steps after which the learning rate is halved
     k.repeat = 0  # as in segment
     k.shape = True  # weigh the network's score with the particle's size and shape
-    k.threshold = 0.0  # particles of at least this score are kept; 0: best F1, held out
+    k.threshold = 0.0  # particles of at least this score are kept; 0: found on held-out pairs
     k.dtype = "float32"  # of activations: float32 or bfloat16
     k.log_every = 50  # steps over which metrics are averaged and then logged
     k.save_every = 500  # steps between checkpoints with samples; a multiple of log_every

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from scipy.stats import wasserstein_distance
 
 SHAPE = ("solidity", "circularity", "aspect_ratio")
 LIMIT = 1e-3  # scores nearer 0 or 1 count as these
 RIDGE = 1e-3
-AS_GOOD = 0.01  # thresholds whose F1 lies so near the best are held to be equals
+AS_GOOD = 0.05  # thresholds whose F1 is not farther from the best may be chosen
 
 
 def collect(table: pd.DataFrame, score: np.ndarray) -> np.ndarray:
@@ -72,16 +73,20 @@ def weigh(evidence: np.ndarray, fitted: dict[str, Any]) -> np.ndarray:
     return expit(x @ np.array(fitted["weights"]) + fitted["bias"])
 
 
-def choose_threshold(probability: np.ndarray, good: np.ndarray) -> float:
-    """The lowest threshold whose F1 of the kept particles is about the best.
+def choose_threshold(
+    probability: np.ndarray, good: np.ndarray, sizes: np.ndarray, wanted: np.ndarray
+) -> float:
+    """The threshold whose kept particles have the sizes of all that ought to be measured.
 
-    Near its maximum F1 is flat. The lower end is right where the particles are less familiar than
-    those of training: scores of good ones fall there, those of small ones first, and a threshold
-    from the middle would favour large particles.
+    Near its maximum F1 is flat, and the best threshold favours large particles: small ones are
+    found less well and score less. So of all thresholds of a good F1 the one is taken with the
+    least Wasserstein distance between the sizes kept and those wanted.
 
     Args:
         probability: (N,) in [0, 1].
         good: bool (N,).
+        sizes: (N,), of the particles found.
+        wanted: (M,), of all true particles that can be measured, those not found included.
 
     Returns:
         The threshold, midway between two particles; 1/2 if all particles are alike.
@@ -95,8 +100,10 @@ def choose_threshold(probability: np.ndarray, good: np.ndarray) -> float:
     right = good[::-1].cumsum()[::-1]
     f1 = 2 * right / (np.arange(good.size, 0, -1) + good.sum())
     cuts = np.flatnonzero(np.diff(value, prepend=-1.0) > 0)
-    lowest = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD][0]
-    return float((value[lowest - 1] + value[lowest]) / 2) if lowest else float(value[0] / 2)
+    cuts = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD]
+    left = sizes[order]
+    best = min(cuts, key=lambda cut: wasserstein_distance(left[cut:], wanted))
+    return float((value[best - 1] + value[best]) / 2) if best else float(value[0] / 2)
 
 
 def _expand(evidence: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

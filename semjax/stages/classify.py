@@ -81,7 +81,11 @@ def run(config: ConfigDict, work: Work) -> dict:
     found = [_whole(sample) for sample in held_out]
     verdict = np.concatenate([s["good"][w] for s, w in zip(held_out, found, strict=True)])
     score = np.concatenate([s[w - 1] for s, w in zip(scores_of, found, strict=True)])
-    threshold = c.threshold or evidence.choose_threshold(score, verdict)
+    sizes = [_sizes(s["labels"], w) for s, w in zip(held_out, found, strict=True)]
+    wanted = [_sizes(s["measurable"], _whole(s, "measurable")) for s in held_out]
+    threshold = c.threshold or evidence.choose_threshold(
+        score, verdict, np.concatenate(sizes), np.concatenate(wanted)
+    )
     checkpoints.save_model(
         work.classify / "model",
         variables=variables,
@@ -114,9 +118,15 @@ def _weights(labels: np.ndarray) -> np.ndarray:
     return weight[labels]
 
 
-def _whole(sample: dict) -> np.ndarray:
+def _whole(sample: dict, name: str = "labels") -> np.ndarray:
     """Labels of a sample's particles that its border does not cut."""
-    return np.unique(sample["labels"][_weights(sample["labels"]) > 0])
+    return np.unique(sample[name][_weights(sample[name]) > 0])
+
+
+def _sizes(labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Minimum Feret diameters of some particles, in the order of their labels."""
+    table = regions.measure(labels)
+    return table.loc[table["label"].isin(chosen), "min_feret_px"].to_numpy()
 
 
 def _score(config: ConfigDict, model: predict.Model, sample: dict) -> np.ndarray:
@@ -151,7 +161,8 @@ def _weigh(
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     """The segmenter's labels of the fakes; a particle is good if it is whole and well found.
 
-    A sample holds `image` (h, w), `labels` (h, w) and `good`, bool by label with 0 first.
+    A sample holds `image` (h, w), `labels` (h, w), `good`, bool by label with 0 first, and
+    `measurable` (h, w), the labels of all true particles that are whole, found or not.
     """
     c = config.classify
     fakes = stacks.read(work.translate / "fakes.tif")
@@ -159,19 +170,21 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     particles = pd.read_csv(work.filter / "particles.csv")
     segmenter = predict.load(work.segment / "model")
     visible = particles["visible_area_px"] / particles["whole_area_px"]
+    least_px = segmenter.settings["min_area_px"]
     outputs = _segment(segmenter, fakes)
     samples = []
     for i, (image, truth, output) in enumerate(zip(fakes, truths, outputs, strict=True)):
         whole = np.zeros(truth.max(initial=0) + 1, bool)
         rows = (particles["mask"] == i).to_numpy()
         whole[particles.loc[rows, "label"]] = visible[rows] >= c.min_visible
-        labels = predict.split(segmenter, output)
+        labels = scores.drop_specks(predict.split(segmenter, output), least_px)
         pairs = scores.match(labels, truth)
         good = np.zeros(labels.max(initial=0) + 1, bool)
         found = (pairs.iou >= c.min_iou) & whole[pairs.truth]
         good[pairs.predicted[found]] = True
         image = image.astype(np.float32) / 127.5 - 1.0
-        samples.append({"image": image, "labels": labels, "good": good})
+        measurable = np.where(whole[truth], truth, 0)
+        samples.append({"image": image, "labels": labels, "good": good, "measurable": measurable})
     return samples
 
 
@@ -188,7 +201,9 @@ def _manual(config: ConfigDict, work: Work) -> list[dict]:
     shapes = {name: image.shape for name, image in pictures.items()}
     samples = []
     for name, (labels, good) in inputs.manual_classes(config, work, shapes).items():
-        samples.append({"image": pictures[name], "labels": labels, "good": good})
+        measurable = np.where(good[labels], labels, 0)
+        known = {"labels": labels, "good": good, "measurable": measurable}
+        samples.append({"image": pictures[name], **known})
     return samples
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import wasserstein_distance
 
 from semjax.analysis import evidence
 
@@ -64,19 +65,34 @@ def test_a_constant_column_and_alike_particles():
     for alike in (np.zeros(200, bool), np.ones(200, bool)):
         with pytest.raises(ValueError, match="all are alike"):
             evidence.fit(known, alike)
-        assert evidence.choose_threshold(known[:, 0], alike) == 0.5
+        assert evidence.choose_threshold(known[:, 0], alike, known[:, 1], known[:, 1]) == 0.5
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_threshold_is_the_lowest_of_about_the_best_f1(seed):
-    _, good, chance = draw(400, seed)
-    threshold = evidence.choose_threshold(chance, good)
+def test_of_thresholds_of_a_good_f1_the_sizes_decide(seed):
+    known, good, chance = draw(400, seed)
+    sizes = np.exp(0.3 * known[:, 1])
+    wanted = np.append(sizes[good], sizes[good].min() * np.ones(5))
+    threshold = evidence.choose_threshold(chance, good, sizes, wanted)
     enough = best_f1(chance, good) - evidence.AS_GOOD
     assert f1(chance >= threshold, good) >= enough
-    assert all(f1(chance >= t, good) < enough for t in chance[chance < threshold])
+    distance = wasserstein_distance(sizes[chance >= threshold], wanted)
+    equals = [t for t in chance if f1(chance >= t, good) >= enough]
+    assert all(wasserstein_distance(sizes[chance >= t], wanted) >= distance for t in equals)
+
+
+def test_the_threshold_falls_where_small_particles_score_less():
+    rng = np.random.default_rng(0)
+    sizes, good = rng.uniform(10, 40, 600), rng.random(600) < 0.6
+    chance = np.clip(0.2 + 0.4 * good + sizes / 100 + rng.normal(0, 0.15, 600), 0, 1)
+    fair = evidence.choose_threshold(chance, good, sizes, sizes[good])
+    best = max(chance, key=lambda t: f1(chance >= t, good))
+    kept = sizes[chance >= fair].mean() / sizes[good].mean()
+    assert abs(kept - 1) < abs(sizes[chance >= best].mean() / sizes[good].mean() - 1)
 
 
 def test_the_threshold_parts_no_equal_scores_and_lies_between():
     score, good = np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])
-    assert evidence.choose_threshold(score, good) == pytest.approx(0.5)
-    assert 0 <= evidence.choose_threshold(np.full(4, 0.3), good) <= 0.3
+    sizes = np.arange(4.0)
+    assert evidence.choose_threshold(score, good, sizes, sizes[good]) == pytest.approx(0.5)
+    assert 0 <= evidence.choose_threshold(np.full(4, 0.3), good, sizes, sizes[good]) <= 0.3

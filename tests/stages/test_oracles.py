@@ -71,7 +71,8 @@ def test_rows_of_true_parts(copy):
     config = copy.settings()
     masks = {"masks": {"source": "phantom"}, "score": {"beside": False}}
     config.rows.oracle_masks = ConfigDict(masks)
-    translation = {"translate": {"source": "phantom"}, "filter": {"threshold": "none"}}
+    as_it_is = {"threshold": "none", "snap_edges": False}
+    translation = {"translate": {"source": "phantom"}, "filter": as_it_is}
     config.rows.oracle_translation = ConfigDict({**masks, **translation})
     rows.run(config, copy)
 

@@ -77,12 +77,14 @@ def test_masks_labels_and_tables_belong_together(finished):
 def test_the_filter_takes_particles_away_and_renumbers_the_rest(finished):
     before, after = (stacks.read(s / "labels.tif") for s in (finished.masks, finished.filter))
     table, kept = (pd.read_csv(s / "particles.csv") for s in (finished.masks, finished.filter))
-    assert ((after > 0) <= (before > 0)).all()
+    near = [ndimage.binary_dilation(mask > 0, iterations=3) for mask in before]
+    assert ((after > 0) <= near).all()  # edges may be moved by up to 2.5 px
     assert 0 < len(kept) <= len(table)
     summary = workdir.read_json(finished.filter / "summary.json")
     assert summary["removed share"] == pytest.approx(1 - len(kept) / len(table))
     for row in kept.itertuples():
-        (old,) = np.unique(before[row.mask][after[row.mask] == row.label])
+        inside = before[row.mask][after[row.mask] == row.label]
+        old = np.bincount(inside[inside > 0]).argmax()
         (was,) = table[(table["mask"] == row.mask) & (table["label"] == old)].itertuples()
         assert (row.row, row.col, row.whole_area_px) == (was.row, was.col, was.whole_area_px)
 
