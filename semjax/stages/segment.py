@@ -18,6 +18,7 @@ N_SHOWN = 8
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_HELD_OUT = 128  # pairs; more do not make the choice of a threshold better
 MAX_REAL = 8  # real images looked at for the same choice
+AS_NEAR_PX = 0.1  # edges nearly as near half height are held to be equals
 SMALLEST = 0.001  # share of the particles below the least area
 
 
@@ -178,15 +179,16 @@ def _choose(tried: list[dict], offsets: dict[float, float | None]) -> dict:
     """The threshold to use, without a look at any truth.
 
     Synthetic pairs cannot say it: a network is less sure of real images than of the fakes that it
-    learned from, and finds their edges a little beside. So the one is taken whose edges lie at
-    half height of the real images. Where no offsets are known, the best on held-out pairs.
+    learned from, and finds their edges a little beside. So edges have to lie at half height of
+    the real images; of thresholds that do so equally well, and where no offsets are known, the
+    best on held-out pairs is taken.
     """
     for row in tried:
         row["edge_offset_px"] = offsets.get(row["threshold"])
     known = [row for row in tried if row["edge_offset_px"] is not None]
-    if not known:
-        return max(tried, key=lambda row: row["pq"])
-    return min(known, key=lambda row: abs(row["edge_offset_px"]))
+    nearest = min((abs(row["edge_offset_px"]) for row in known), default=0.0)
+    equals = [row for row in known if abs(row["edge_offset_px"]) <= nearest + AS_NEAR_PX]
+    return max(equals or tried, key=lambda row: row["pq"])
 
 
 def _try_thresholds(
