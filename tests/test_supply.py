@@ -61,6 +61,18 @@ def test_every_bound_has_a_lower_end():
         assert ">=" in str(requirement.specifier) or (own and line in extras), line
 
 
+def test_the_lock_file_holds_every_dependency_within_its_bounds():
+    lines = (ROOT / "requirements-dev.lock").read_text().splitlines()
+    locked = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert not [str(line) for line in locked if line.url]
+    assert all(line.startswith("#") or re.match(r"[\w.-]+==[\w.]+( ;|$)", line) for line in lines)
+    for needed in map(Requirement, PROJECT["dependencies"]):
+        name = canonicalize_name(needed.name)
+        pins = [line.specifier for line in locked if canonicalize_name(line.name) == name]
+        versions = [pin.version for specifier in pins for pin in specifier]
+        assert versions and all(needed.specifier.contains(v) for v in versions), needed
+
+
 def default_install():
     """Names of all distributions that `pip install semjax` brings here."""
     found, todo = set(), [Requirement(line) for line in PROJECT["dependencies"]]
