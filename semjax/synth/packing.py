@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
     tile_px: tuple[int, int]
     margin_px: int  # centres lie this far beyond the tile, a multiple of CELL_PX
-    half_px: int  # half side of a patch: the reach of the largest particle
+    halves_px: tuple[int, ...]  # half sides of stamps, ascending: up to the largest particle's
     n_candidates: int
     slots: int  # particles that can be placed
     by_count: bool
@@ -52,6 +52,7 @@ class Bank(NamedTuple):
 
     fields: jax.Array  # float32 (k, s, s), signed distance to the border, 1 in the middle
     centroids: jax.Array  # float32 (k, 2), row and column
+    radii: jax.Array  # float32 (k,), from the centroid to the farthest border
 
 
 class Candidates(NamedTuple):
@@ -62,6 +63,7 @@ class Candidates(NamedTuple):
     outline: jax.Array  # index in the bank
     factor: jax.Array
     angle: jax.Array
+    stamp: jax.Array  # which of `halves_px` holds it
     usable: jax.Array  # how many of them to try, a scalar
 
 
@@ -130,19 +132,31 @@ def _try(
     """Put the next candidate on the canvas, or pass it over."""
     k = c.tried
     row, col = candidates.row[k], candidates.col[k]
-    top, left = (jnp.floor(x).astype(jnp.int32) - plan.half_px for x in (row, col))
-    side = 2 * plan.half_px + 2
+    half_px = plan.halves_px[-1]
+    top, left = (jnp.floor(x).astype(jnp.int32) - half_px for x in (row, col))
+    side = 2 * half_px + 2
     rows, cols = top + jnp.arange(side), left + jnp.arange(side)
-    field = _stamp(
-        bank,
-        candidates.outline[k],
-        rows - row,
-        cols - col,
-        candidates.factor[k],
-        candidates.angle[k],
-    )
-    drawn = field > 0
-    dome = jnp.sqrt(jnp.clip(field, 0, 1))
+    label = c.placed + 1
+
+    def stamp(half_px: int):
+        around = plan.halves_px[-1] - half_px
+        near = slice(around, side - around)
+        field = _stamp(
+            bank,
+            candidates.outline[k],
+            rows[near] - row,
+            cols[near] - col,
+            candidates.factor[k],
+            candidates.angle[k],
+        )
+        dome = jnp.sqrt(jnp.clip(field, 0, 1))
+        value = label * 256 + jnp.round(dome * 255).astype(jnp.int32)
+        return jnp.pad(jnp.where(field > 0, value, 0), around)
+
+    # Sampling costs most: a small particle is sampled on a small patch. What a branch returns is
+    # also computed just once, not again for each of its uses.
+    value = jax.lax.switch(candidates.stamp[k], [partial(stamp, h) for h in plan.halves_px])
+    drawn = value > 0
 
     edge = _edge_px(plan)
     corner = (top + edge, left + edge)
@@ -171,8 +185,6 @@ def _try(
         beyond = (covered - target_px > target_px - c.covered) & (gain > 0) & (c.covered > 0)
         accept, full = fits & ~beyond, fits & (beyond | (covered >= target_px))
 
-    label = c.placed + 1
-    value = label * 256 + jnp.round(dome * 255).astype(jnp.int32)
     pixels = jnp.where(drawn & accept, value, below)
     at = jnp.where(accept, label, 0)
 
@@ -195,7 +207,7 @@ def _try(
 
 def _edge_px(plan: Plan) -> int:
     """Measure the canvas beyond the tile: patches of all candidates lie within."""
-    return plan.margin_px + CELL_PX + plan.half_px + 1
+    return plan.margin_px + CELL_PX + plan.halves_px[-1] + 1
 
 
 def _stamp(bank: Bank, outline, dy, dx, factor, angle) -> jax.Array:
@@ -259,12 +271,16 @@ def _draw_candidates(key, target, bank: Bank, rules: Rules, plan: Plan) -> Candi
         angle = 2 * jnp.pi * turn[row.astype(jnp.int32), col.astype(jnp.int32)]
     else:
         angle = jnp.zeros_like(row)
+    outline = _choose(uniform[1], len(bank.fields))
+    factor = _factors(uniform[2], rules, plan)
+    reach = jnp.ceil(bank.radii[outline] * factor) + 1
     return Candidates(
         row=(row - margin) * CELL_PX - 0.5,
         col=(col - margin) * CELL_PX - 0.5,
-        outline=_choose(uniform[1], len(bank.fields)),
-        factor=_factors(uniform[2], rules, plan),
+        outline=outline,
+        factor=factor,
         angle=angle,
+        stamp=(reach[:, None] > jnp.array([plan.halves_px[:-1]])).sum(1),
         usable=usable,
     )
 

@@ -18,6 +18,7 @@ from semjax.synth.outlines import signed_distances
 from semjax.synth.packing import CELL_PX, LIMIT, Bank, Plan, Rules, place_batch
 
 BATCH = 16  # masks a compiled call
+STAMPS = (0.25, 0.4, 0.6, 1.0)  # sizes of stamps beside the largest particle's
 RIM = 0.35  # brightness of a dome at its particle's border
 
 
@@ -147,10 +148,11 @@ def assemble(
     else:
         slots = 2.5 * region / (areas.mean() * square)  # enough to cover everything
     slots = 64 * (int(slots) // 64 + 1)  # few different shapes, few compilations
+    half_px = int(np.ceil(radii.max() * largest)) + 1
     plan = Plan(
         tile_px=tuple(tile_px),
         margin_px=margin_px,
-        half_px=int(np.ceil(radii.max() * largest)) + 1,
+        halves_px=tuple(int(np.ceil(share * half_px)) for share in STAMPS),
         n_candidates=4 * slots,
         slots=slots,
         by_count=foreground is None,
@@ -176,7 +178,7 @@ def assemble(
     targets = np.zeros(len(index), np.float32)
     if foreground is not None:
         targets[:n_masks] = foreground
-    bank = jax.device_put(Bank(fields, centroids))
+    bank = jax.device_put(Bank(fields, centroids, radii.astype(np.float32)))
 
     def place(start: int) -> dict[str, np.ndarray]:
         part = slice(start, start + BATCH)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from semjax.synth import packing
+from semjax.synth import packing, place
 from semjax.synth.place import BATCH, RIM, assemble, dome_input, flat_mask
 
 RADIUS = 7
@@ -55,6 +55,18 @@ def test_compiled_once_for_all_batches():
     before = packing.place_batch._cache_size()
     draw(ellipses(), n=BATCH + 1, **options)
     assert packing.place_batch._cache_size() == before + 1
+
+
+def test_sizes_of_stamps_change_nothing(monkeypatch):
+    options = {"n": 6, "foreground": np.linspace(0.3, 0.6, 6), "size_sigma": 0.4}
+    several = draw(ellipses(), **options)
+    monkeypatch.setattr(place, "STAMPS", (1.0,))  # all as large as the largest particle's
+    one = draw(ellipses(), **options)
+    for name in ("labels", "n_placed", "visible_area_px", "row", "col", "foreground"):
+        np.testing.assert_array_equal(getattr(several, name), getattr(one, name), err_msg=name)
+    # Compiled code of another size rounds otherwise: a grey value here and there.
+    assert np.abs(several.domes.astype(int) - one.domes).max() <= 1
+    assert np.abs(several.whole_area_px - one.whole_area_px).max() <= 1
 
 
 def test_labels_and_tables_agree(crowded):
