@@ -77,7 +77,10 @@ def read_config(work: Work) -> ConfigDict:
             f"expected a work folder with its config.json, but there is no {work.config}; "
             "give the folder of a finished run, like runs/mine"
         )
-    return ConfigDict(read_json(work.config))
+    found = read_json(work.config)
+    if not isinstance(found, dict):
+        raise ValueError(f"{work.config} holds no settings; copy the work folder again")
+    return ConfigDict(found)
 
 
 def draw(work: Work, n: int = 30, seed: int = 0) -> pd.DataFrame:
