@@ -13,7 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax.analysis import kept, regions, scores
-from semjax.data import images, limits, tio2
+from semjax.data import images, tio2
 from semjax.workdir import Work
 
 # Masks are often named after their image and what they are.
@@ -97,13 +97,7 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
         picture = picture > picture.max() / 2  # compression blurs a mask's two values
         return scores.label_truth(picture)
-    low, high = picture.min(), picture.max()
-    if low < 0 or high > limits.LABEL or (picture % 1).any():
-        raise ValueError(
-            f"{path} has values from {low:g} to {high:g}; expected a mask of two values, or whole "
-            f"numbers from 0 to {limits.LABEL:,} that count the particles"
-        )
-    return picture.astype(np.int32)
+    return images.read_labels(path)[: shape[0], : shape[1]]
 
 
 def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> dict[str, Truth]:

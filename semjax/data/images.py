@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from semjax.data import decoding, formats, metadata, squares
+from semjax.data import decoding, formats, limits, metadata, squares
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
@@ -117,6 +117,26 @@ def read_image(path: str | Path) -> np.ndarray:
                 "image out (data.exclude)"
             )
     return image.astype(image.dtype.newbyteorder("="), copy=False)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Reads a label image: 0 is background, other numbers count the particles.
+
+    Returns:
+      (h, w) int32.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: as `read_image`, or its values cannot count particles.
+    """
+    picture = read_image(path)
+    low, high = picture.min(), picture.max()
+    if low < 0 or high > limits.LABEL or (picture % 1).any():
+        raise ValueError(
+            f"{path} has values from {low:g} to {high:g}; expected whole numbers from 0 to "
+            f"{limits.LABEL:,} that count the particles"
+        )
+    return picture.astype(np.int32)
 
 
 def read_colors(path: str | Path) -> np.ndarray:

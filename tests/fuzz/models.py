@@ -70,10 +70,10 @@ def make(rng: np.random.Generator, folder: Path) -> None:
         part = damage.pick(rng, ("segmenter", "classifier"))
         kind = rng.integers(6)
         if kind == 0:
-            path = folder / part / "config.json"
-            good = path.read_text()
-            damage.write_json(rng, path, json.loads(good or "{}") if good[:1] == "{" else {})
-        elif kind == 1:
+            good = {"format": 1, "network": "bright", "network_kwargs": {"outputs": 3}}
+            good |= {"threshold": 0.5, "split": "markers", "evidence": None}
+            damage.write_json(rng, folder / part / "config.json", good)
+        elif kind == 1 and (folder / part / "variables.npz").is_file():
             damage.spoil_file(rng, folder / part / "variables.npz")
         elif kind == 2:
             arrays = {

@@ -41,7 +41,7 @@ def write_measured(rng: np.random.Generator, folder: Path) -> None:
 
 def spoil_table(rng: np.random.Generator, path: Path) -> None:
     """Changes cells, columns or rows of a CSV file, or its bytes."""
-    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines = [line.split(",") for line in path.read_text(errors="replace").splitlines()]
     for _ in range(rng.integers(1, 4)):
         kind, row = rng.integers(7), int(rng.integers(len(lines)))
         col = int(rng.integers(max(len(lines[row]), 1)))
