@@ -130,6 +130,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     for name, holds in FACTS.items():
         if name in found and not holds(found[name]):
             raise ValueError(
-                f"{path}: {name} cannot be {str(found[name])[:40]!r}; measure again, or copy it again"
+                f"{path}: {name} cannot be {str(found[name])[:40]!r}; measure again, or copy it "
+                "again"
             )
     return found

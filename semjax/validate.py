@@ -112,7 +112,7 @@ def check(config: ConfigDict) -> list[Problem]:
 
 
 def _check_numbers(config: ConfigDict) -> list[Problem]:
-    """Settings of several numbers that hold something else; the command line gives texts as well."""
+    """Settings of several numbers that hold something else, as the command line lets them."""
     problems = []
     for section, own in settings.get_config().items():
         for name, default in own.items() if isinstance(own, ConfigDict) else ():

@@ -8,12 +8,11 @@ before memory is asked for.
 PIXELS = 2**28  # of an image: 16,384 x 16,384
 IMAGE_BYTES = 2**30  # of its decoded values: so many pixels of 32 bits, or of 8 bits in colour
 OUTLINE_PIXELS = 2**24  # of the box round one outline: 4,096 x 4,096
-OUTLINES_PIXELS = 2**28  # of the boxes round all outlines of a file, and of the squares made of them
+OUTLINES_PIXELS = 2**28  # of those round all outlines of a file, and of the squares made
 ROI_BYTES = 2**26  # of one ROI in a zip
 ROIS = 100_000  # members of a zip
 TEXT_BYTES = 2**28  # of a JSON file; LabelMe may put the image into it
 LABEL = 2**24  # the largest number of a particle in a label image
-MODEL_BYTES = 2**30  # of a network's variables; those of the largest variant have 2**26
 
 
 def expect_image(shape: tuple[int, ...], n_bytes: int) -> None:

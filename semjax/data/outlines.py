@@ -266,8 +266,8 @@ def arrange(drawn: Sequence[Drawn], *, outline_px: int = 0) -> np.ndarray:
     if len(drawn) * side**2 > limits.OUTLINES_PIXELS:
         widest = max(drawn, key=lambda particle: max(particle.mask.shape))
         raise ValueError(
-            f"{len(drawn):,} outlines in squares of {side} px, as the one in {widest.source} needs, "
-            "are more than can be held; leave that one out, or scale the outlines down"
+            f"{len(drawn):,} outlines in squares of {side} px, as the one in {widest.source} "
+            "needs, are more than can be held; leave that one out, or scale the outlines down"
         )
     squares = np.zeros((len(drawn), side, side), np.uint8)
     for square, particle in zip(squares, drawn, strict=True):

@@ -146,13 +146,13 @@ def _edit(sample: Measured, edits: list[dict], path: Path) -> Measured:
         place = places.get((edit["image"], edit["label"]))
         if place is None:
             raise ValueError(
-                f"{path} names particle {edit['label']} of {edit['image']}, which is not known; save "
-                "the edits again"
+                f"{path} names particle {edit['label']} of {edit['image']}, which is not known; "
+                "save the edits again"
             )
         if edit["keep"] and "border" in table and bool(table["border"].iloc[place]):
             raise ValueError(
-                f"{path}: particle {edit['label']} of {edit['image']} touches the border, so that its size "
-                "is a lower bound only; it cannot be kept by hand"
+                f"{path}: particle {edit['label']} of {edit['image']} touches the border, so that "
+                "its size is a lower bound only; it cannot be kept by hand"
             )
         if bool(table["kept"].iloc[place]) != edit["keep"]:
             row = table.index[place]

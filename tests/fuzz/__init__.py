@@ -69,7 +69,8 @@ def verdict(error: Exception, folder: Path) -> str:
         if isinstance(chain, MemoryError):
             return f"needs more memory than there is: {text}"
         chain = chain.__cause__ or chain.__context__
-    if kind is not ValueError and not (isinstance(error, OSError) and kind.__module__ == "builtins"):
+    ours = kind is ValueError or (isinstance(error, OSError) and kind.__module__ == "builtins")
+    if not ours:
         return f"{kind.__name__}: {text}"
     names = {folder.name, *(path.name for path in folder.rglob("*"))}
     if not any(name in text for name in names):

@@ -8,6 +8,7 @@
 The exit code is 0 if every case was read or refused with a clear sentence.
 """
 
+import contextlib
 import json
 import select
 import subprocess
@@ -48,8 +49,9 @@ class Worker:
         place = self.folder / f"{kind}-{number}"
         asked = {"kind": kind, "seed": seed, "number": number, "folder": str(place)}
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(asked) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it died between two cases
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], timeout)
         answer = self.process.stdout.readline() if ready else ""
         subprocess.run(["rm", "-rf", str(place)], check=True)
@@ -62,7 +64,8 @@ class Worker:
         """Ends the process."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                self.process.communicate()
             self.process = None
 
 

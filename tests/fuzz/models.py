@@ -9,7 +9,6 @@ import numpy as np
 from flax import linen as nn
 
 from semjax import checkpoints, measuring, models, networks
-from semjax.data import images  # noqa: F401  the readers' module, loaded before memory is limited
 from tests.fuzz import damage
 
 

@@ -13,12 +13,16 @@ from tests.fuzz import damage
 
 SUFFIXES = (*images.SUFFIXES, ".TIF", ".gif", ".webp", ".dm3", ".emd", ".txt", "")
 DTYPES = "bool u1 u2 u4 u8 i1 i2 i4 f2 f4 f8 c8".split()
-ZEISS = "0\r\n0\r\n0\r\n{0}\r\n0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {0} nm\r\nAP_WD\r\nWD = {0}\r\n"
-FEI = "[User]\r\nDate=1/1/2024\r\n[Scan]\r\nPixelWidth={0}\r\nPixelHeight={0}\r\n[Beam]\r\nHV={0}\r\n"
+# Tags and side files of instruments, {0} for every number.
+ZEISS = "0\r\n0\r\n0\r\n{0}\r\n0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {0} nm\r\n"
+FEI = "[User]\r\nDate=1/1/2024\r\n[Scan]\r\nPixelWidth={0}\r\nPixelHeight={0}\r\n"
 TESCAN = "[MAIN]\r\nDevice=MIRA\r\nPixelSizeX={0}\r\nPixelSizeY={0}\r\nHV={0}\r\nWD={0}\r\n"
-JEOL = "$CM_MAG {0}\n$SM_MICRON_BAR {0}\n$SM_MICRON_MARKER {0}um\n$CM_FULL_SIZE {0} {0}\n$CM_ACCEL_VOLT {0}\n"
+JEOL = "$CM_MAG {0}\n$SM_MICRON_BAR {0}\n$SM_MICRON_MARKER {0}um\n$CM_FULL_SIZE {0} {0}\n"
 HITACHI = "[SemImageFile]\nPixelSize={0}\nAcceleratingVoltage={0} Volt\nDataSize={0}x{0}\n"
-OME = '<OME><Image><Pixels PhysicalSizeX="{0}" SizeX="{0}" SizeC="{0}" SizeZ="4" SizeT="{0}" Type="uint8" DimensionOrder="XYZCT"/></Image></OME>'
+OME = (
+    '<OME><Image><Pixels PhysicalSizeX="{0}" SizeX="{0}" SizeC="{0}" SizeZ="4" SizeT="{0}" '
+    'Type="uint8" DimensionOrder="XYZCT"/></Image></OME>'
+)
 BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {b} "{10 * f"&{a};"}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -86,7 +90,8 @@ def write_other(rng: np.random.Generator, path: Path, picture: np.ndarray) -> No
     grey = np.resize(picture.real.astype(np.uint8), picture.shape[:2])
     shown = Image.fromarray(grey)
     shown = Image.fromarray(grey.astype(np.uint16)) if mode == "I;16" else shown.convert(mode)
-    for form in (damage.pick(rng, ("PNG", "PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")), "PNG"):
+    forms = ("PNG", "PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+    for form in (damage.pick(rng, forms), "PNG"):
         try:
             shown.save(path, form)
             return
