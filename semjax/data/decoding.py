@@ -12,9 +12,9 @@ from semjax.data import limits
 # What Pillow may take a file for, whatever its name says. It could do more, run PostScript even.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
 
-# Pillow refuses pictures of more than twice as many pixels, and warns of more than these.
+# Pillow warns of pictures of more pixels, and refuses twice as many: `open_picture` comes before.
 if Image.MAX_IMAGE_PIXELS is not None:
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, limits.PIXELS)
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, 2 * limits.PIXELS)
 
 
 def open_picture(file: Path | IO[bytes]) -> Image.Image:

@@ -19,11 +19,11 @@ KINDS = {
     "masks": 0.1,  # masks, label images and class masks
     "rois": 0.14,  # .roi and zips of them
     "drawings": 0.14,  # LabelMe and COCO
-    "tables": 0.1,  # measured folders, edits and answers
+    "tables": 0.105,  # measured folders, edits and answers
     "models": 0.06,  # model folders
     "settings": 0.07,  # config overrides, config.json
     "published": 0.02,  # registrations and notes of the published data
-    "batches": 0.01,  # the command line with good files among bad ones
+    "batches": 0.005,  # the command line with good files among bad ones
 }
 LONGEST = 700  # characters of a message
 

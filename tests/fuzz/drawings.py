@@ -19,7 +19,7 @@ def labelme(rng: np.random.Generator) -> dict:
     for _ in range(rng.integers(0, 6)):
         kind = damage.pick(rng, kinds)
         n = 2 if kind in ("rectangle", "circle", "mask", "line") else int(rng.integers(1, 12))
-        points = rng.uniform(-10, damage.pick(rng, (60, 60, 60, 20_000)), (n, 2)).round(3)
+        points = rng.uniform(-10, damage.pick(rng, (60,) * 20 + (20_000,)), (n, 2)).round(3)
         shape = {"label": "particle", "points": points.tolist(), "shape_type": kind}
         shape["group_id"] = damage.pick(rng, (None, None, 1, 2, "a"))
         if kind == "mask":
@@ -43,7 +43,7 @@ def coco(rng: np.random.Generator) -> dict:
             counts = np.diff([0, *np.sort(inside), 60 * 80]).tolist()
             segmentation = {"size": [80, 60], "counts": counts}
         else:
-            top = damage.pick(rng, (60, 60, 20_000))
+            top = damage.pick(rng, (60,) * 20 + (20_000,))
             rings = [rng.uniform(0, top, 2 * int(rng.integers(1, 9))) for _ in range(2)]
             segmentation = [ring.round(2).tolist() for ring in rings]
         annotations.append({"id": number, "image_id": 1, "segmentation": segmentation})

@@ -127,7 +127,9 @@ def write_bomb(rng: np.random.Generator, path: Path) -> None:
         with tifffile.TiffFile(path) as tif:
             tags = {tag.code: tag for tag in tif.pages.first.tags}
         wanted = {256: w, 257: h, 278: h} if kind == 2 else {}
-        data = zlib.compress(bytes(3_000_000_000 if rng.random() < 0.03 else 50_000_000), 9)
+        packer, piece = zlib.compressobj(9), bytes(50_000_000)
+        pieces = 60 if rng.random() < 0.03 else 1
+        data = b"".join(packer.compress(piece) for _ in range(pieces)) + packer.flush()
         wanted |= {273: len(found), 279: len(data)}
         for code, number in wanted.items():
             tag = tags[code]

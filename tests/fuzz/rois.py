@@ -12,7 +12,7 @@ from tests.fuzz import damage
 def draw(rng: np.random.Generator) -> bytes:
     """One ROI of any type."""
     n = int(rng.integers(0, 40))
-    points = rng.uniform(-5, damage.pick(rng, (50, 50, 3000, 40_000)), (n, 2))
+    points = rng.uniform(-5, damage.pick(rng, (50,) * 40 + (3000, 40_000)), (n, 2))
     if rng.random() < 0.5:
         points = points.round()
     if rng.random() < 0.05:
@@ -28,7 +28,7 @@ def draw(rng: np.random.Generator) -> bytes:
     if rng.random() < 0.2:
         roi.options = roifile.ROI_OPTIONS(damage.pick(rng, (0, 1, 4, 128, 256)))
     if rng.random() < 0.2:
-        box = (damage.pick(rng, (-32768, -1, 0, 50, 5000, 32767)) for _ in range(4))
+        box = (damage.pick(rng, (-32768, -1, 0, 9, 50, 50, 500, 32767)) for _ in range(4))
         roi.top, roi.left, roi.bottom, roi.right = box
     roi.name = damage.pick(rng, ("a", "", "../a", "x" * 300))
     try:
