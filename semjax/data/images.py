@@ -130,7 +130,7 @@ def read_labels(path: str | Path) -> np.ndarray:
       ValueError: as `read_image`, or its values cannot count particles.
     """
     picture = read_image(path)
-    low, high = picture.min(), picture.max()
+    low, high = float(picture.min()), float(picture.max())
     if low < 0 or high > limits.LABEL or (picture % 1).any():
         raise ValueError(
             f"{path} has values from {low:g} to {high:g}; expected whole numbers from 0 to "

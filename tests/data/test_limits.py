@@ -176,3 +176,8 @@ def test_json_without_bottom_is_refused(tmp_path, depth):
     (tmp_path / "a.json").write_text('{"shapes": ' + "[" * depth + "]" * depth + "}")
     with pytest.raises(ValueError, match="cannot read the outlines in .*a.json"):
         annotations.read(tmp_path / "a.json")
+
+
+def test_labels_in_half_precision_are_counted(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 3, 2000]], np.float16))
+    assert images.read_labels(tmp_path / "a.tif").tolist() == [[0, 3, 2000]]

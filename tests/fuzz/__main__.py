@@ -43,7 +43,7 @@ class Worker:
             command = [sys.executable, "-m", "tests.fuzz.worker"]
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-            timeout = self.timeout + 120  # imports
+            timeout = self.timeout + 300  # imports, on a busy machine
         else:
             timeout = self.timeout
         place = self.folder / f"{kind}-{number}"
