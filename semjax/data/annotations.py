@@ -114,7 +114,7 @@ def read(path: str | Path) -> list[Drawn]:
     except Exception as error:  # a damaged file may raise any error
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"cannot read the outlines in {path}: {reason}; save it again with the program that "
+            f"cannot read the outlines in {path}: {str(reason)[:200]}; save it again with the program that "
             "it was drawn with"
         ) from error
     if not found:

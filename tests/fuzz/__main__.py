@@ -2,7 +2,7 @@
 
     --only=pictures,rois     these kinds; all that `tests/fuzz/__init__.py` lists if left away
     --case=pictures:17       one case again, in this process; its files stay in --folder
-    --timeout=20             seconds that a case may take
+    --timeout=60             seconds that a case may take
     --folder=DIR             where cases are made; a folder for temporary files if left away
 
 The exit code is 0 if every case was read or refused with a clear sentence.
@@ -26,7 +26,7 @@ CASES = flags.DEFINE_integer("cases", 10_000, "how many in all", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "of the cases")
 ONLY = flags.DEFINE_list("only", [], "kinds")
 CASE = flags.DEFINE_string("case", "", "KIND:NUMBER")
-TIMEOUT = flags.DEFINE_float("timeout", 20.0, "seconds")
+TIMEOUT = flags.DEFINE_float("timeout", 60.0, "seconds")
 FOLDER = flags.DEFINE_string("folder", "", "where cases are made")
 
 
