@@ -22,7 +22,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 from scipy import ndimage, stats
 
-from semjax import inputs, marks
+from semjax import inputs, marks, tables
 from semjax.data import images
 from semjax.report import audit as page
 from semjax.workdir import Work, read_json, write_json, write_text
@@ -77,7 +77,10 @@ def read_config(work: Work) -> ConfigDict:
             f"expected a work folder with its config.json, but there is no {work.config}; "
             "give the folder of a finished run, like runs/mine"
         )
-    return ConfigDict(read_json(work.config))
+    found = read_json(work.config)
+    if not isinstance(found, dict):
+        raise ValueError(f"{work.config} holds no settings; copy the work folder again")
+    return ConfigDict(found)
 
 
 def draw(work: Work, n: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -112,11 +115,8 @@ def _kept(work: Work) -> pd.DataFrame:
             f"{'an unfinished one' if work.measure.is_dir() else 'none'}; run the workflow to its "
             "end in this work folder, then audit it"
         )
-    table = pd.read_csv(path, dtype={"image": str})
-    if missing := {"image", "label", "kept"} - set(table):
-        raise ValueError(f"{path} lacks {', '.join(missing)}; make it again with --redo=measure")
-    # Of a table without rows, pandas cannot know that a column is one of truth values.
-    kept = table[table["kept"].astype(bool)]
+    table = tables.read_table(path, "image", "label", "kept")
+    kept = table[table["kept"]]
     if kept.empty:
         raise ValueError(
             f"expected kept particles in {path}, but none of its {len(table)} is; "
@@ -147,7 +147,7 @@ def pictures(config: ConfigDict, work: Work, sample: pd.DataFrame) -> list[np.nd
     made: dict[tuple[str, int], np.ndarray] = {}
     for name, rows in sample.groupby("image"):
         path = work.measure / "labels" / f"{name}.tif"
-        labels = images.read_image(path)
+        labels = images.read_labels(path)
         image = micrographs.get(str(name))
         if image is None or image.shape != labels.shape:
             state = "is not there" if image is None else f"has {image.shape} pixels"

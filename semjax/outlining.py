@@ -120,13 +120,13 @@ class Outlining:
         try:
             named = Path(str(found["imagePath"]).replace("\\", "/")).stem
             _polygons(found)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{path} is no LabelMe file ({error!r}); move it away or give another --out"
+                f"{path} is no LabelMe file ({repr(error)[:200]}); move it away or give another --out"
             ) from error
         if named != image.stem:
             raise ValueError(
-                f"{path} holds outlines of {found['imagePath']}, not of {image.name}; rename it or "
+                f"{path} holds outlines of {str(found['imagePath'])[:100]}, not of {image.name}; rename it or "
                 "give another --out"
             )
         return found

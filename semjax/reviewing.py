@@ -58,7 +58,7 @@ class Review:
         self._facts = {"border": "drop", "bootstrap": 1000, "seed": 0, "nano_nm": 100.0}
         for name in ("distribution.json", "measured.json"):  # the first is all that old runs have
             if (self.folder / name).is_file():
-                self._facts |= read_json(self.folder / name)
+                self._facts |= tables.read_facts(self.folder / name)
         self.border: str = self._facts["border"]
         self._choices: dict[str, dict[int, bool]] = {}
         particles, rows, start = self.measured, self._images, self.names[0]
@@ -119,13 +119,9 @@ class Review:
         """
         self._show_edits()
         self.at = min(max(at, 0), len(self.names) - 1)
-        self.original = images.read_image(self._labels(self.folder)).astype(np.int32)
+        self.original = images.read_labels(self._labels(self.folder))
         reviewed = self._labels(self.out)
-        self.labels = (
-            images.read_image(reviewed).astype(np.int32)
-            if reviewed.exists()
-            else self.original.copy()
-        )
+        self.labels = images.read_labels(reviewed) if reviewed.exists() else self.original.copy()
         self._rows = self.measured[self.measured["image"] == self.name]
         numbers = np.unique(self.original)
         if self.labels.shape != self.original.shape or not np.array_equal(

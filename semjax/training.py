@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from rich.console import Console
@@ -75,7 +76,8 @@ def fit(
         The final state.
 
     Raises:
-        FloatingPointError: a metric is not finite; the message names the step.
+        FloatingPointError: a metric, or an array of a state to be saved, is not finite; the message
+            names the step.
     """
     # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
     init_key = jax.random.key(seed, impl="rbg")
@@ -138,6 +140,13 @@ def fit(
             if watch is not None:
                 warn(watch(rows), step)
             if step % save_every == 0 or step == steps:
+                if bad := _not_finite(state):
+                    raise FloatingPointError(
+                        f"{folder.name}: {', '.join(bad[:3])} not finite at step {step}, though "
+                        "the losses are; the last good checkpoint is step "
+                        f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
+                        "Try a lower learning rate."
+                    )
                 if sample is not None:  # first, so that a kill cannot leave a picture out
                     warn(sample(state, step), step)
                 checkpoints.save(step, state, batches)
@@ -153,6 +162,16 @@ def _average(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
         name: float(f"{np.mean([row[name] for row in fetched], dtype=np.float64):.6g}")
         for name in fetched[0]
     }
+
+
+def _not_finite(state: Any) -> list[str]:
+    """Names of the state's arrays that hold NaN or infinite values."""
+    return [
+        jax.tree_util.keystr(path)
+        for path, x in jax.tree_util.tree_leaves_with_path(state)
+        if jnp.issubdtype(x.dtype, jnp.inexact)
+        and not np.isfinite(np.asarray(x.addressable_data(0))).all()
+    ]
 
 
 def _cut_metrics(path: Path, step: int) -> list[dict[str, float]]:

@@ -86,7 +86,7 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     more is a label image. Rows and columns beyond the image (an information bar) are cut.
 
     Raises:
-        ValueError: the truth is smaller than the image.
+        ValueError: the truth is smaller than the image, or its values cannot count particles.
     """
     picture = images.read_image(path)
     if picture.shape[0] < shape[0] or picture.shape[1] < shape[1]:
@@ -97,7 +97,7 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
         picture = picture > picture.max() / 2  # compression blurs a mask's two values
         return scores.label_truth(picture)
-    return picture.astype(np.int32)
+    return images.read_labels(path)[: shape[0], : shape[1]]
 
 
 def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> dict[str, Truth]:

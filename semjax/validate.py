@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from semjax import variants
+from semjax import settings, variants
 from semjax.allowed import CHOICES, RANGES, SPANS
 
 TRAINED = ("shapes", "translate", "segment", "classify")
@@ -39,7 +39,8 @@ def check(config: ConfigDict) -> list[Problem]:
     Returns:
         The problems; an empty list if there are none.
     """
-    problems: list[Problem] = []
+    if problems := _check_numbers(config):
+        return problems  # what follows compares them
 
     def expect(ok: bool, name: str, allowed: str, cure: str) -> None:
         if not ok:
@@ -107,6 +108,21 @@ def check(config: ConfigDict) -> list[Problem]:
         'watershed when config.segment.target is "mask"',
         "or set config.segment.target=instances",
     )
+    return problems
+
+
+def _check_numbers(config: ConfigDict) -> list[Problem]:
+    """Settings of several numbers that hold something else, as the command line lets them."""
+    problems = []
+    for section, own in settings.get_config().items():
+        for name, default in own.items() if isinstance(own, ConfigDict) else ():
+            if not (isinstance(default, tuple) and default):
+                continue
+            kinds = (int,) if isinstance(default[0], int) else (int, float)
+            value = config[section][name]
+            if not all(type(number) in kinds for number in value):
+                allowed = f"{'whole ' if kinds == (int,) else ''}numbers like {default}"
+                problems.append(Problem(f"config.{section}.{name}", value, allowed, "correct it"))
     return problems
 
 

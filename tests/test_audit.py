@@ -138,7 +138,7 @@ def kept_of(work):
         (lambda work: (work.measure / "done.json").unlink(), "an unfinished one"),
         (lambda work: change(work, lambda t: t.assign(kept=False)), "none of its [0-9]+ is"),
         (lambda work: change(work, lambda t: t.head(0)), "none of its 0 is"),
-        (lambda work: change(work, lambda t: t.drop(columns="kept")), "lacks kept"),
+        (lambda work: change(work, lambda t: t.drop(columns="kept")), "lacks the columns kept"),
     ],
 )
 def test_no_measured_particles_is_said(work, spoil, words):

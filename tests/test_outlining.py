@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from semjax import outlining
@@ -194,3 +195,19 @@ def test_no_images_and_no_folder(folder):
         Outlining(folder / "nowhere", folder / "out")
     with pytest.raises(ValueError, match="is a file; give --out a folder"):
         Outlining(folder / "images", folder / "images" / "a.png")
+
+
+@pytest.mark.parametrize("shapes", [["a"], [1], "a", {"a": 1}, [[]], None])
+def test_shapes_that_are_none_are_refused(tmp_path, shapes):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 11), np.uint8))
+    (tmp_path / "a.json").write_text(json.dumps({"imagePath": "a.tif", "shapes": shapes}))
+    with pytest.raises(ValueError, match=r"a.json is no LabelMe file"):
+        Outlining(tmp_path, tmp_path)
+
+
+def test_a_message_stays_short_whatever_the_file_holds(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 11), np.uint8))
+    drawing = {"imagePath": "x" * 10_000, "shapes": []}
+    (tmp_path / "a.json").write_text(json.dumps(drawing))
+    with pytest.raises(ValueError, match=r"a.json holds outlines of x{100}, not of a.tif"):
+        Outlining(tmp_path, tmp_path)

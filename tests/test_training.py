@@ -187,6 +187,26 @@ def test_a_loss_that_is_not_finite_stops_and_saves_nothing(tmp_path):
     assert np.array_equal(found.weights, run(tmp_path / "straight", steps=12).weights)
 
 
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
+    """The losses of a step are taken before its update, and may be finite to the last."""
+    real, drawn = make_learner(), []
+
+    def step(state, batch, key):
+        state, metrics = real.step(state, batch, key)
+        broken = jnp.where(state.step == 8, jnp.nan, 1.0)
+        return state.replace(weights=state.weights * broken), metrics
+
+    with pytest.raises(FloatingPointError) as error:
+        learner = real._replace(step=step)
+        run(tmp_path, steps=8, learner=learner, sample=lambda state, at: drawn.append(at))
+    message = str(error.value)
+    assert f"{tmp_path.name}: .weights not finite at step 8" in message
+    assert f"checkpoint is step 4 in {tmp_path / 'checkpoints'}" in message
+    assert drawn == [4]
+    found = run(tmp_path, steps=8)
+    assert np.array_equal(found.weights, run(tmp_path / "straight", steps=8).weights)
+
+
 def test_the_seed_sets_start_and_steps(tmp_path):
     weights = [
         run(tmp_path / str(i), steps=2, seed=seed).weights for i, seed in enumerate([1, 1, 2])

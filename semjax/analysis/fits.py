@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+EQUAL = 1e-9  # relative difference: sizes that differ by less do so by rounding only
 MAX_PAIRS = 200  # of a Q-Q plot
 SIMULATIONS = 999
 # Beyond this many particles the distance's distribution changes only by its scale, 1 / sqrt(n):
@@ -46,6 +47,11 @@ def lognormal(logs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
     total = weights.sum(-1, keepdims=True)
     mu = (weights * logs).sum(-1, keepdims=True) / total
     return mu, np.sqrt((weights * (logs - mu) ** 2).sum(-1, keepdims=True) / total)
+
+
+def equal(values: np.ndarray) -> bool:
+    """Whether positive values are all the same, up to rounding."""
+    return bool(np.ptp(values) <= EQUAL * values.max())
 
 
 def weibull(logs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +185,7 @@ def fit(
 
         None for fewer than three values or equal ones, to which nothing can be fitted.
     """
-    if values.size < 3 or np.ptp(values) == 0:
+    if values.size < 3 or equal(values):
         return None
     order = np.argsort(values)
     logs, weights = np.log(values[order]), weights[order] / weights.mean()

@@ -47,6 +47,8 @@ def edge_width(image: np.ndarray) -> float:
     About 3 in a sharp image, because of the blur by 1 px that keeps noise from counting as
     edges, and 6 in one that is blurred by a Gaussian of 2 px. 0 for an image without edges.
     """
+    if min(image.shape) < 2:
+        return 0.0
     smooth = ndimage.gaussian_filter(image.astype(np.float32), 1.0)
     slope = np.hypot(*np.gradient(smooth))
     # The strongest need not be known to the pixel: every other one is enough.

@@ -295,7 +295,7 @@ def _measurand(
     lengths = values if power == 1 else np.sqrt(values)
     notes = ["No particles.", "A single particle.", "Two particles: no fit."]
     note = notes[values.size] if values.size < len(notes) else None
-    if note is None and np.ptp(values) == 0:
+    if note is None and fits.equal(values):
         note = "All values are equal: no fit."
     return {
         "definition": definition,
@@ -332,7 +332,7 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> dict[str, float | None]
 
 def _skewness(values: np.ndarray, weights: np.ndarray) -> float | None:
     """Third standardised moment; positive with a tail of large particles."""
-    if values.size < 3 or np.ptp(values) == 0:
+    if values.size < 3 or fits.equal(values):
         return None
     deviations = values - np.average(values, weights=weights)
     second, third = (np.average(deviations**power, weights=weights) for power in (2, 3))
@@ -344,7 +344,7 @@ def _histogram(values: np.ndarray, weights: np.ndarray) -> dict[str, list]:
     if not values.size:
         return {"edges": [], "counts": []}
     low, high = values[0], values[-1]
-    if low == high:
+    if fits.equal(values):
         return {"edges": [0.9 * low, 1.1 * high], "counts": [weights.sum()]}
     width = 2 * np.subtract(*np.percentile(values, (75, 25))) / values.size ** (1 / 3)
     bins = math.ceil((high - low) / width) if width > 0 else MAX_BINS

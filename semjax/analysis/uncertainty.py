@@ -60,11 +60,12 @@ def at_thresholds(
         Pixels, float64 (n, t); NaN where nothing is left of a particle.
     """
     near = expand_labels(labels, distance=_REACH_PX)
+    chosen = np.asarray(chosen, int)  # of a table without rows, no type is known
     found = np.full((len(chosen), len(thresholds)), np.nan)
     for i, threshold in enumerate(thresholds):
         sizes = feret.measure(np.where(probability >= threshold, near, 0)).min_feret
-        left = np.asarray(chosen) <= sizes.size
-        found[left, i] = sizes[np.asarray(chosen)[left] - 1]
+        left = chosen <= sizes.size
+        found[left, i] = sizes[chosen[left] - 1]
     return found
 
 

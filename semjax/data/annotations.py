@@ -11,20 +11,19 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 import roifile
 from absl import logging
-from PIL import Image
 from scipy import ndimage
 from skimage import measure
 
+from semjax.data import decoding, limits
+
 SUFFIXES = (".roi", ".zip", ".json")
-LARGEST = 2**28  # pixels of one outline's box; a damaged file may ask for any number
-LARGEST_ROI = 2**26  # bytes of one ROI in a zip
 
 
 class Drawn(NamedTuple):
@@ -70,8 +69,12 @@ def one_piece(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
 
     Returns:
       (h, w) bool, and the box's first row and column.
+
+    Raises:
+      ValueError: its bounding box is too large to be true.
     """
     rows, cols = ndimage.find_objects(mask.astype(np.uint8))[0]
+    _expect_size(rows.stop - rows.start, cols.stop - cols.start)
     top, left = rows.start, cols.start
     pieces = np.asarray(measure.label(mask[rows, cols], connectivity=2))
     largest = np.bincount(pieces.ravel())[1:].argmax() + 1
@@ -101,12 +104,17 @@ def read(path: str | Path) -> list[Drawn]:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; give outlines as {', '.join(SUFFIXES)}")
     reader = {".roi": _read_roi, ".zip": _read_zip, ".json": _read_json}[path.suffix.lower()]
+    found, size = [], 0
     try:
-        found = reader(path)
+        for drawn in reader(path):
+            found.append(drawn)
+            size += drawn.mask.size
+            if size > limits.OUTLINES_PIXELS:
+                raise ValueError(f"its first {len(found)} outlines alone have {size:,} px")
     except Exception as error:  # a damaged file may raise any error
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"cannot read the outlines in {path}: {reason}; save it again with the program that "
+            f"cannot read the outlines in {path}: {str(reason)[:200]}; save it again with the program that "
             "it was drawn with"
         ) from error
     if not found:
@@ -139,6 +147,8 @@ def fill(paths: Sequence[np.ndarray]) -> tuple[np.ndarray, int, int]:
     # A line crosses the rows whose centres are below its upper end, and not below its lower end.
     first = np.floor(upper[:, 1] + 0.5).astype(np.int64)
     count = np.floor(lower[:, 1] + 0.5).astype(np.int64) - first
+    if count.sum() > limits.OUTLINE_PIXELS:
+        raise ValueError("an outline runs up and down too often to be true")
     line = np.repeat(np.arange(len(count)), count)
     row = first[line] + np.arange(line.size) - np.repeat(np.cumsum(count) - count, count)
     (x, y), (dx, dy) = upper[line].T, (lower - upper)[line].T
@@ -161,42 +171,49 @@ def _ellipse(left: float, top: float, right: float, bottom: float) -> tuple[np.n
     return y[:, None] ** 2 + x**2 <= 1, first_row, first_col
 
 
-def _expect_size(height: float, width: float) -> None:
-    if height < 0 or width < 0 or (height + 1) * (width + 1) > LARGEST:
+def _expect_size(height: float, width: float, largest: int = limits.OUTLINE_PIXELS) -> None:
+    if not (height >= 0 and width >= 0 and height * width <= largest):
         raise ValueError(f"an outline of {height:g} x {width:g} px cannot be")
 
 
-def _drawn(filled: tuple[np.ndarray, int, int] | None, path: Path, name: str, **known):
+def _drawn(
+    filled: tuple[np.ndarray, int, int] | None, path: Path, name: str, **known
+) -> Iterator[Drawn]:
     """One particle from the pixels inside its outline; none if there are no pixels."""
     if filled is None or not filled[0].any():
         logging.warning("%s: %s encloses no pixel and is left out", path, name or "an outline")
-        return []
+        return
     mask, row, col = filled
     piece, down, right = one_piece(mask)
     source = f"{path} ({name})" if name else str(path)
-    return [Drawn(piece, row + down, col + right, source, path, **known)]
+    yield Drawn(piece, row + down, col + right, source, path, **known)
 
 
-def _read_roi(path: Path) -> list[Drawn]:
-    return _take_roi(path.read_bytes(), path, "")
+def _read_roi(path: Path) -> Iterator[Drawn]:
+    _expect_bytes(path.stat().st_size, limits.ROI_BYTES, "it")
+    yield from _take_roi(path.read_bytes(), path, "")
 
 
-def _read_zip(path: Path) -> list[Drawn]:
-    found = []
+def _expect_bytes(found: int, largest: int, what: str) -> None:
+    if found > largest:
+        raise ValueError(f"{what} has {found:,} bytes, more than {largest:,}")
+
+
+def _read_zip(path: Path) -> Iterator[Drawn]:
     with zipfile.ZipFile(path) as archive:
+        if len(archive.filelist) > limits.ROIS:
+            raise ValueError(f"it has {len(archive.filelist):,} members, more than {limits.ROIS:,}")
         for entry in archive.infolist():
             inside = PurePosixPath(entry.filename.replace("\\", "/"))
             if inside.is_absolute() or ".." in inside.parts:
                 raise ValueError(f"the entry {entry.filename} points out of the archive")
             if inside.suffix.lower() != ".roi" or inside.name.startswith("."):
                 continue
-            if entry.file_size > LARGEST_ROI:
-                raise ValueError(f"the entry {entry.filename} has {entry.file_size} bytes")
-            found += _take_roi(archive.read(entry), path, inside.stem)
-    return found
+            _expect_bytes(entry.file_size, limits.ROI_BYTES, f"the entry {entry.filename}")
+            yield from _take_roi(archive.read(entry), path, inside.stem)
 
 
-def _take_roi(data: bytes, path: Path, name: str) -> list[Drawn]:
+def _take_roi(data: bytes, path: Path, name: str) -> Iterator[Drawn]:
     roi = roifile.ImagejRoi.frombytes(data)
     image = re.sub(r"[ _.-]?roiset$", "", path.stem, flags=re.I)
     types, overlays = roifile.ROI_TYPE, (roifile.ROI_SUBTYPE.TEXT, roifile.ROI_SUBTYPE.IMAGE)
@@ -212,14 +229,15 @@ def _take_roi(data: bytes, path: Path, name: str) -> list[Drawn]:
         filled = fill([roi.coordinates()])
     else:
         filled = None
-    return _drawn(filled, path, name, image=image)
+    yield from _drawn(filled, path, name, image=image)
 
 
 def _box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
-def _read_json(path: Path) -> list[Drawn]:
+def _read_json(path: Path) -> Iterator[Drawn]:
+    _expect_bytes(path.stat().st_size, limits.TEXT_BYTES, "it")
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     if isinstance(content, dict) and "shapes" in content:
         return _read_labelme(content, path)
@@ -246,7 +264,7 @@ def _union(parts: Sequence[tuple[np.ndarray, int, int]]) -> tuple[np.ndarray, in
     return whole, top, left
 
 
-def _read_labelme(content: dict[str, Any], path: Path) -> list[Drawn]:
+def _read_labelme(content: dict[str, Any], path: Path) -> Iterator[Drawn]:
     height, width = content.get("imageHeight"), content.get("imageWidth")
     known: dict[str, Any] = {"image": _stem(content.get("imagePath") or path.name)}
     if height and width:
@@ -256,12 +274,10 @@ def _read_labelme(content: dict[str, Any], path: Path) -> list[Drawn]:
         group = shape.get("group_id")
         own = ("alone", number) if group is None else (group, shape.get("label"))
         groups.setdefault(own, []).append((number, shape))
-    found = []
     for shapes in groups.values():
         name = " + ".join(f"shape {number}" for number, _ in shapes)
         filled = [part for _, shape in shapes if (part := _fill_labelme(shape)) is not None]
-        found += _drawn(_union(filled) if filled else None, path, name, **known)
-    return found
+        yield from _drawn(_union(filled) if filled else None, path, name, **known)
 
 
 def _fill_labelme(shape: dict[str, Any]) -> tuple[np.ndarray, int, int] | None:
@@ -274,16 +290,15 @@ def _fill_labelme(shape: dict[str, Any]) -> tuple[np.ndarray, int, int] | None:
         centre, radius = points[0], np.hypot(*(points[1] - points[0]))
         return _ellipse(*(centre - radius), *(centre + radius))
     if kind == "mask":
-        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as picture:
+        with decoding.open_picture(io.BytesIO(base64.b64decode(shape["mask"]))) as picture:
             mask = np.asarray(picture.convert("L")) > 0
         left, top = np.rint(points.min(axis=0))
         return mask, int(top), int(left)
     return None
 
 
-def _read_coco(content: dict[str, Any], path: Path) -> list[Drawn]:
+def _read_coco(content: dict[str, Any], path: Path) -> Iterator[Drawn]:
     images = {image["id"]: image for image in content["images"]}
-    found = []
     for number, annotation in enumerate(content["annotations"], start=1):
         name = f"annotation {annotation.get('id', number)}"
         if annotation["image_id"] not in images:
@@ -296,8 +311,7 @@ def _read_coco(content: dict[str, Any], path: Path) -> list[Drawn]:
         else:
             rings = [np.array(ring, np.float64).reshape(-1, 2) for ring in segmentation]
             filled = _union([fill([ring]) for ring in rings]) if rings else None
-        found += _drawn(filled, path, name, image=_stem(image["file_name"]), shape=shape)
-    return found
+        yield from _drawn(filled, path, name, image=_stem(image["file_name"]), shape=shape)
 
 
 def _fill_runs(runs: dict[str, Any]) -> tuple[np.ndarray, int, int]:
@@ -305,7 +319,7 @@ def _fill_runs(runs: dict[str, Any]) -> tuple[np.ndarray, int, int]:
     (height, width), counts = runs["size"], runs["counts"]
     if isinstance(counts, str):
         raise ValueError("its run lengths are compressed; export polygons, or plain run lengths")
-    _expect_size(height, width)
+    _expect_size(height, width, limits.PIXELS)
     if sum(counts) != height * width or min(counts) < 0:
         raise ValueError(f"run lengths do not fill the image of {height} x {width} px")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tifffile
 from absl import logging
-from PIL import Image
 
-from semjax.data import formats, metadata, squares
+from semjax.data import decoding, formats, limits, metadata, squares
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
@@ -99,6 +97,8 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     image = _read(path)
+    if image.dtype.kind not in "buif":
+        raise ValueError(f"{path} holds {image.dtype} values; save it as integers or floats")
     if image.ndim == 3 and image.shape[-1] in (3, 4):
         image = _take_luminance(image)
     if image.ndim != 2 or image.size == 0:
@@ -108,15 +108,35 @@ def read_image(path: str | Path) -> np.ndarray:
         )
     if image.dtype == bool:
         return image.astype(np.uint8)
-    if image.dtype.kind not in "uif":
-        raise ValueError(f"{path} holds {image.dtype} values; save it as integers or floats")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        count = int((~np.isfinite(image)).sum())
-        raise ValueError(
-            f"{path} has {count} NaN or infinite pixels; replace or crop them, or leave the image "
-            "out (data.exclude)"
-        )
+    if image.dtype.kind == "f":
+        # What single precision cannot hold is no brightness either.
+        count = image.size - np.count_nonzero(np.abs(image) <= np.finfo(np.float32).max)
+        if count:
+            raise ValueError(
+                f"{path} has {count} NaN or infinite pixels; replace or crop them, or leave the "
+                "image out (data.exclude)"
+            )
     return image.astype(image.dtype.newbyteorder("="), copy=False)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Reads a label image: 0 is background, other numbers count the particles.
+
+    Returns:
+      (h, w) int32.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: as `read_image`, or its values cannot count particles.
+    """
+    picture = read_image(path)
+    low, high = float(picture.min()), float(picture.max())
+    if low < 0 or high > limits.LABEL or (picture % 1).any():
+        raise ValueError(
+            f"{path} has values from {low:g} to {high:g}; expected whole numbers from 0 to "
+            f"{limits.LABEL:,} that count the particles"
+        )
+    return picture.astype(np.int32)
 
 
 def read_colors(path: str | Path) -> np.ndarray:
@@ -131,9 +151,9 @@ def read_colors(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no image file {path}")
+        raise FileNotFoundError(f"no image file {path}; correct its name, or a link to it")
     try:
-        with Image.open(path) as picture:
+        with decoding.open_picture(path) as picture:
             if picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;16"):
                 return np.asarray(picture)
             colors = np.asarray(picture.convert("RGB"))  # expands palettes
@@ -146,14 +166,14 @@ def read_colors(path: str | Path) -> np.ndarray:
 
 def _read(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise FileNotFoundError(f"no image file {path}")
+        raise FileNotFoundError(f"no image file {path}; correct its name, or a link to it")
     own = formats.reads(path)
     if path.suffix.lower() not in SUFFIXES and not own:
-        raise ValueError(f"{path} is no image: expected a file ending in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path} is no image; expected a file ending in {', '.join(SUFFIXES)}")
     if own and not formats.installed():
         raise ValueError(f"reading {path} {formats.NEEDED}")
     try:
-        return formats.read(path) if own else _decode(path)
+        return formats.read(path) if own else decoding.decode(path)
     except Exception as error:  # decoders raise errors of any type for damaged files
         raise ValueError(
             f"cannot read image {path} ({error}); it may be damaged or of another type than its "
@@ -161,52 +181,12 @@ def _read(path: Path) -> np.ndarray:
         ) from error
 
 
-def _decode(path: Path) -> np.ndarray:
-    if path.suffix.lower() in (".tif", ".tiff"):
-        try:
-            return _decode_tiff(path)
-        except tifffile.TiffFileError:
-            pass  # another format under a TIFF's name: Pillow looks at the content
-        except ValueError as error:
-            # tifffile leaves some compressions (LZW) to an optional package; Pillow has its own.
-            if "imagecodecs" not in str(error):
-                raise
-    with Image.open(path) as picture:
-        if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-            picture = picture.convert("RGB")
-        image = np.asarray(picture)
-    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 2 else image
-
-
-def _decode_tiff(path: Path) -> np.ndarray:
-    with tifffile.TiffFile(path) as tif:
-        page = tif.pages.first
-        series = tif.series[0]
-        if series.ndim == 3 and series.shape[-1] in (3, 4) and page.shape == series.shape[1:]:
-            # A colour image written without saying so: every row became a page.
-            return series.asarray()
-        image = page.asarray()
-        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-            raise ValueError("the colours are CMYK")
-        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        # Python's own boolean masks say "white is zero" by default without meaning it.
-        by_default = image.dtype == bool and page.software.startswith("tifffile")
-        if white_is_zero and not by_default and image.dtype.kind in "bu":
-            image = ~image if image.dtype == bool else 2**page.bitspersample - 1 - image
-        if page.axes.startswith("S"):
-            image = np.moveaxis(image, 0, -1)
-        if image.ndim == 3 and "S" in page.axes and image.shape[-1] not in (3, 4):
-            image = image[..., 0]
-        while image.ndim > 2 and "S" not in page.axes:
-            image = image[0]
-        return image
-
-
 def _take_luminance(image: np.ndarray) -> np.ndarray:
     colours = image[..., :3]
     if (colours == colours[..., :1]).all():
         return colours[..., 0]
-    return colours.astype(np.float32) @ LUMINANCE
+    # By rows: all of a large image would take three times the memory of the result.
+    return np.stack([row.astype(np.float32) @ LUMINANCE for row in colours])
 
 
 def find_info_bar(image: np.ndarray) -> int:

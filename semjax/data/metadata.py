@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from absl import logging
+
 from semjax.data import formats, sidefiles, tifftags
 from semjax.data.units import Tags
 
@@ -72,6 +74,14 @@ def instrument(path: str | Path) -> dict[str, str]:
 
 
 def _read(path: Path, width_px: int | None) -> list[Tags]:
-    if formats.reads(path):
-        return [formats.tags(path)]
-    return [*tifftags.read(path), *sidefiles.read(path, width_px=width_px)]
+    if not path.is_file():
+        raise FileNotFoundError(f"no image file {path}; correct its name, or a link to it")
+    own = formats.reads(path)
+    if own and not formats.installed():
+        raise ValueError(f"reading {path} {formats.NEEDED}")
+    try:
+        found = [formats.tags(path)] if own else tifftags.read(path)
+    except Exception as error:  # readers raise errors of any type for damaged tags
+        logging.warning("%s: its tags are passed over, they cannot be read (%s)", path, error)
+        found = []
+    return found if own else [*found, *sidefiles.read(path, width_px=width_px)]

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import measure
 
 from semjax.analysis import contours
-from semjax.data import annotations, images, metadata
+from semjax.data import annotations, images, limits, metadata
 from semjax.data.annotations import Drawn
 
 # Components up to this share of the largest one's area are specks of a hand-drawn mask.
@@ -255,7 +255,7 @@ def arrange(drawn: Sequence[Drawn], *, outline_px: int = 0) -> np.ndarray:
       (n, s, s) uint8 0/1.
 
     Raises:
-      ValueError: a particle is larger than `outline_px`.
+      ValueError: a particle is larger than `outline_px`, or one far larger than all others.
     """
     if outline_px < 0 or outline_px % 16:
         raise ValueError(
@@ -263,6 +263,12 @@ def arrange(drawn: Sequence[Drawn], *, outline_px: int = 0) -> np.ndarray:
         )
     largest = max(max(particle.mask.shape) for particle in drawn)
     side = outline_px or -(-largest // 16) * 16
+    if len(drawn) * side**2 > limits.OUTLINES_PIXELS:
+        widest = max(drawn, key=lambda particle: max(particle.mask.shape))
+        raise ValueError(
+            f"{len(drawn):,} outlines in squares of {side} px, as the one in {widest.source} "
+            "needs, are more than can be held; leave that one out, or scale the outlines down"
+        )
     squares = np.zeros((len(drawn), side, side), np.uint8)
     for square, particle in zip(squares, drawn, strict=True):
         h, w = particle.mask.shape

@@ -262,7 +262,7 @@ def _describe(cache: Path, path: str) -> list:
 def _read_notes(notes: Path) -> dict[str, list]:
     try:
         verified = json.loads(notes.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # missing or damaged: the files are verified once more
     return verified if isinstance(verified, dict) else {}
 

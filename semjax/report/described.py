@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tifffile
 
 from semjax.analysis import agglomerates, summary, uncertainty
+from semjax.data import images
 from semjax.report import cells, measured
 
 # How far the segmenter's threshold might as well have been higher or lower.
@@ -66,18 +66,8 @@ def read_labels(folder: Path, name: str) -> np.ndarray | None:
         ValueError: it is no label image.
     """
     path = folder / "labels" / f"{name}.tif"
-    labels = _read(path)
-    if labels is None:
-        return None
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{path} is no label image: expected whole numbers (h, w)")
-    return labels.astype(np.int32)
+    return images.read_labels(path) if path.is_file() else None
 
 
 def _read(path: Path) -> np.ndarray | None:
-    if not path.is_file():
-        return None
-    try:
-        return tifffile.imread(path)
-    except (ValueError, KeyError, IndexError) as error:  # tifffile's own errors are ValueErrors
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    return images.read_image(path) if path.is_file() else None

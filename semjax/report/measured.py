@@ -66,7 +66,6 @@ def read(path: Path, name: str) -> Measured:
         )
     if particles.duplicated(["image", "label"]).any():
         raise ValueError(f"{folder / 'particles.csv'} has a label of an image twice; measure again")
-    particles["kept"] = _truth(folder, particles["kept"])
     facts = _facts(folder, particles, notes)
     if f"min_feret_{facts['unit']}" not in particles:
         raise ValueError(
@@ -127,7 +126,7 @@ def apply(samples: Sequence[Measured], path: Path) -> list[Measured]:
                 f"the edits in {path} of {sample} were made for another particles.csv than those "
                 "given; give the folder that the report was made of, or edit a new report"
             )
-    return [_edit(s, [e for e in edits if hashes[e["sample"]] == s.sha256]) for s in samples]
+    return [_edit(s, [e for e in edits if hashes[e["sample"]] == s.sha256], path) for s in samples]
 
 
 def write_edited(sample: Measured) -> Path:
@@ -138,7 +137,7 @@ def write_edited(sample: Measured) -> Path:
     return path
 
 
-def _edit(sample: Measured, edits: list[dict]) -> Measured:
+def _edit(sample: Measured, edits: list[dict], path: Path) -> Measured:
     table = sample.particles.copy()
     table["reason"] = table["reason"].astype(object) if "reason" in table else ""
     places = {place: i for i, place in enumerate(zip(table["image"], table["label"], strict=True))}
@@ -146,11 +145,14 @@ def _edit(sample: Measured, edits: list[dict]) -> Measured:
     for edit in edits:
         place = places.get((edit["image"], edit["label"]))
         if place is None:
-            raise ValueError(f"the edits name particle {edit['label']} of {edit['image']}: unknown")
+            raise ValueError(
+                f"{path} names particle {edit['label']} of {edit['image']}, which is not known; "
+                "save the edits again"
+            )
         if edit["keep"] and "border" in table and bool(table["border"].iloc[place]):
             raise ValueError(
-                f"particle {edit['label']} of {edit['image']} touches the border, so that its size "
-                "is a lower bound only; it cannot be kept by hand"
+                f"{path}: particle {edit['label']} of {edit['image']} touches the border, so that "
+                "its size is a lower bound only; it cannot be kept by hand"
             )
         if bool(table["kept"].iloc[place]) != edit["keep"]:
             row = table.index[place]
@@ -158,15 +160,6 @@ def _edit(sample: Measured, edits: list[dict]) -> Measured:
             changed.append({key: edit[key] for key in ("image", "label", "keep")})
     table["kept"] = table["kept"].astype(bool)
     return sample._replace(edited=table, edits=changed)
-
-
-def _truth(folder: Path, kept: pd.Series) -> pd.Series:
-    known = {"true": True, "false": False}
-    found = kept.astype(str).str.lower().map(known)
-    if found.isna().any():
-        bad = kept[found.isna()].iloc[0]
-        raise ValueError(f"{folder / 'particles.csv'}: kept must be True or False, got {bad!r}")
-    return found.astype(bool)
 
 
 def _facts(folder: Path, particles: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
@@ -177,7 +170,7 @@ def _facts(folder: Path, particles: pd.DataFrame, notes: list[str]) -> dict[str,
         **{"calibration_uncertainty": None, "versions": {}, "settings": {}, "images": {}},
     }
     if (folder / "measured.json").is_file():
-        found = _object(folder / "measured.json")
+        found = tables.read_facts(folder / "measured.json")
         if found.get("format") != 1:
             raise ValueError(
                 f"{folder / 'measured.json'} has the format {found.get('format')!r}; this version "
@@ -187,7 +180,7 @@ def _facts(folder: Path, particles: pd.DataFrame, notes: list[str]) -> dict[str,
     else:
         notes.append("measured.json: hashes of the images and instrument data are not known")
         done, old = (
-            _object(folder / name) if (folder / name).is_file() else {}
+            tables.read_facts(folder / name) if (folder / name).is_file() else {}
             for name in ("done.json", "distribution.json")
         )
         facts |= {key: done[key] for key in ("versions", "settings") if key in done}
@@ -195,15 +188,4 @@ def _facts(folder: Path, particles: pd.DataFrame, notes: list[str]) -> dict[str,
         facts["border"] = old.get("border", "drop")
         facts["bootstrap"] = facts["settings"].get("measure.bootstrap", 1000)
         facts["nano_nm"] = facts["settings"].get("measure.nano_nm", 100.0)
-    allowed = {"unit": ("nm", "px"), "border": ("drop", "weights")}
-    for key, values in allowed.items():
-        if facts[key] not in values:
-            raise ValueError(f"{folder}: {key} must be {' or '.join(values)}, got {facts[key]!r}")
     return facts
-
-
-def _object(path: Path) -> dict:
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} should hold a JSON object, but holds a {type(found).__name__}")
-    return found

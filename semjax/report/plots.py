@@ -130,7 +130,9 @@ def _density(law: str, parameters: Mapping, x: np.ndarray) -> np.ndarray:
         mu, sigma = parameters["mu"], parameters["sigma"]
         bell = np.exp(-((np.log(x) - mu) ** 2) / (2 * sigma**2))
         return bell / (x * sigma * math.sqrt(2 * math.pi))
-    shape, z = parameters["shape"], x / parameters["scale"]
+    # Beyond the limit the density is 0, and of a steep law the power would be infinite.
+    shape = parameters["shape"]
+    z = np.minimum(x / parameters["scale"], 700 ** (1 / shape))
     return shape / parameters["scale"] * z ** (shape - 1) * np.exp(-(z**shape))
 
 

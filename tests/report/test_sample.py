@@ -226,7 +226,7 @@ def test_edits_never_reach_other_particles(tmp_path, make_folder):
     image, label = table.loc[table["border"], ["image", "label"]].iloc[0]
     for change, words in [
         ((image, label, True), "touches the border"),
-        (("no", 1, True), "unknown"),
+        (("no", 1, True), "not known"),
     ]:
         path.write_text(json.dumps(edits_for(one, [change])))
         with pytest.raises(ValueError, match=words):
