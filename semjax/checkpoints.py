@@ -2,7 +2,11 @@
 
 import json
 import os
+import re
+import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ import jax
 import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
+
+from semjax.workdir import explained, whole, write_text
 
 MODEL_FORMAT = 1
 
@@ -36,9 +42,10 @@ class Checkpoints:
     def save(self, step: int, state: Any, batches: Any) -> None:
         """Writes state and data position; an earlier checkpoint is removed after that."""
         if step != self.latest:
-            self._checkpointer.save_checkpointables(
-                step, {"state": state, "batches": batches}, force=True
-            )
+            with explained(self.folder / str(step)), self._disk_errors():
+                self._checkpointer.save_checkpointables(
+                    step, {"state": state, "batches": batches}, force=True
+                )
 
     def restore(self, step: int, state: Any, batches: Any) -> Any:
         """Returns the state saved at `step` and moves `batches` to its position.
@@ -56,6 +63,22 @@ class Checkpoints:
         )
         return loaded["state"]
 
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Raises what the disk refused as the OSError that it is; TensorStore puts it into words.
+
+        What was written of the checkpoint is removed: it may have taken the last of the room.
+        """
+        try:
+            yield
+        except Exception as error:
+            for begun in self.folder.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(begun, ignore_errors=True)
+            code = re.search(r"os_error_code='(\d+)'", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
     def close(self) -> None:
         """Waits for writes and frees the folder."""
         self._checkpointer.close()
@@ -69,18 +92,14 @@ def save_model(folder: Path, *, variables: Any, **settings: Any) -> None:
         variables: Linen variables.
         settings: what `load_model` returns beside them; must be plain JSON values.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.asarray(value)
         for name, value in traverse_util.flatten_dict(variables, sep="/").items()
     }
-    partial = folder / "variables.npz.part"
-    with partial.open("wb") as file:
+    with whole(folder / "variables.npz") as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(partial, folder / "variables.npz")
-    partial = folder / "config.json.part"
-    partial.write_text(json.dumps({"format": MODEL_FORMAT, **settings}, indent=2) + "\n")
-    os.replace(partial, folder / "config.json")
+    text = json.dumps({"format": MODEL_FORMAT, **settings}, indent=2) + "\n"
+    write_text(folder / "config.json", text)
 
 
 def load_model(folder: Path) -> tuple[dict, Any]:

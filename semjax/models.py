@@ -9,7 +9,6 @@ The workflow's `measure` writes one as `model` in the work folder.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import pandas as pd
 
 from semjax import predict, versions
 from semjax.analysis import scores
-from semjax.workdir import Work, read_json, write_json
+from semjax.workdir import Work, read_json, write_bytes, write_json
 
 FORMAT = 1
 PARTS = {"segmenter": "segment", "classifier": "classify"}  # and the stages that train them
@@ -141,14 +140,10 @@ def bundle(model: Model, folder: Path) -> None:
 
     `model.json` comes last and says what the other files must be, so that none is half.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.json").unlink(missing_ok=True)
     for part, source in model.files.items():
-        (folder / part).mkdir(exist_ok=True)
         for file in FILES:
-            partial = folder / part / f"{file}.part"
-            partial.write_bytes((source / file).read_bytes())
-            os.replace(partial, folder / part / file)
+            write_bytes(folder / part / file, (source / file).read_bytes())
     described = {
         "format": FORMAT,
         "versions": versions.collect(),

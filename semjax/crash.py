@@ -1,0 +1,69 @@
+"""What a user can send to the developers when the program itself is at fault."""
+
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from absl import flags
+
+from semjax import versions
+
+N_LINES = 60  # of the log
+NAME = "crash.txt"
+
+
+def write(error: Exception, verb: str, argv: Sequence[str], values: flags.FlagValues) -> Path:
+    """Writes a report of an unexpected error; it holds no image data. Returns its path.
+
+    It lies in the folder that the command writes to, or else among the temporary files.
+
+    Args:
+        error: what nobody expected.
+        verb: the command, of `VERBS`.
+        argv: the command's flags as given.
+        values: the flags as understood.
+    """
+    folders = [Path(values[name].value) for name in ("workdir", "out") if _given(values, name)]
+    folder = next((folder.expanduser() for folder in folders if folder.is_dir()), None)
+    parts = {
+        "command": f"semjax {' '.join([verb, *argv])}",
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": "\n".join(f"{name} {version}" for name, version in versions.collect().items()),
+        "system": platform.platform(),
+        "device": _device(),
+        "error": "".join(traceback.format_exception(error)),
+    }
+    if _given(values, "config"):
+        parts["config"] = values.config.to_json_best_effort(indent=2)
+    if folder is not None:
+        with suppress(OSError, UnicodeError):
+            lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
+            parts["last lines of log.txt"] = "\n".join(lines[-N_LINES:])
+    text = "".join(f"== {name}\n{part.rstrip()}\n\n" for name, part in parts.items())
+    for place in (folder, Path(tempfile.mkdtemp(prefix="semjax-"))):
+        with suppress(OSError):
+            if place is not None:
+                (place / NAME).write_text(text, encoding="utf-8")
+                return place / NAME
+    raise error  # nothing can be written anywhere
+
+
+def _given(values: flags.FlagValues, name: str) -> bool:
+    return name in values and bool(values[name].value)
+
+
+def _device() -> str:
+    """The devices in words, if JAX has been used: to start it now may fail in the same way."""
+    if "jax" not in sys.modules:
+        return "not asked"
+    from semjax import devices
+
+    try:
+        return devices.describe()
+    except Exception as error:  # the report is about another one
+        return f"none ({error})"
