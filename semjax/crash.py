@@ -12,6 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from semjax import versions
+from semjax.workdir import write_text
 
 N_LINES = 60  # of the log
 NAME = "crash.txt"
@@ -20,7 +21,7 @@ NAME = "crash.txt"
 def write(error: Exception, verb: str, argv: Sequence[str], values: flags.FlagValues) -> Path:
     """Writes a report of an unexpected error; it holds no image data. Returns its path.
 
-    It lies in the folder that the command writes to, or else among the temporary files.
+    It lies in the work folder of the command, or else among the temporary files.
 
     Args:
         error: what nobody expected.
@@ -28,8 +29,9 @@ def write(error: Exception, verb: str, argv: Sequence[str], values: flags.FlagVa
         argv: the command's flags as given.
         values: the flags as understood.
     """
-    folders = [Path(values[name].value) for name in ("workdir", "out") if _given(values, name)]
-    folder = next((folder.expanduser() for folder in folders if folder.is_dir()), None)
+    given = [Path(values[name].value) for name in ("workdir", "out") if _given(values, name)]
+    folders = [folder.expanduser().absolute() for folder in given]
+    folder = next((folder for folder in folders if (folder / "log.txt").is_file()), None)
     parts = {
         "command": f"semjax {' '.join([verb, *argv])}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,12 +47,13 @@ def write(error: Exception, verb: str, argv: Sequence[str], values: flags.FlagVa
             lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
             parts["last lines of log.txt"] = "\n".join(lines[-N_LINES:])
     text = "".join(f"== {name}\n{part.rstrip()}\n\n" for name, part in parts.items())
-    for place in (folder, Path(tempfile.mkdtemp(prefix="semjax-"))):
-        with suppress(OSError):
-            if place is not None:
-                (place / NAME).write_text(text, encoding="utf-8")
-                return place / NAME
-    raise error  # nothing can be written anywhere
+    if folder is not None:
+        with suppress(OSError):  # the disk may be full
+            write_text(folder / NAME, text)
+            return folder / NAME
+    path = Path(tempfile.mkdtemp(prefix="semjax-")) / NAME
+    write_text(path, text)
+    return path
 
 
 def _given(values: flags.FlagValues, name: str) -> bool:
