@@ -26,7 +26,7 @@ from semjax.workdir import STAGES
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "configs" / "smoke.py"
-PATIENCE_S = 900
+PATIENCE_S = 3600  # on a machine with much else to do
 # The exit codes of a run that was ended; Python gives that of a killed one as a negative number.
 CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 # What a mark says of when it was made, not of what.
