@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import pandas as pd
 
 from semjax import checkpoints, predict, versions
@@ -271,19 +270,12 @@ def _read(path: Path) -> Model:
 
 
 def _check_networks(files: Mapping[str, Path], networks: Mapping[str, Any], split: str) -> None:
-    """Refuses networks with other outputs than those that are used, and weights that are none.
+    """Refuses networks with other outputs than those that are used, and evidence that is none.
 
     Raises:
         ValueError: naming the file.
     """
-    outputs = {
-        part: jax.eval_shape(
-            partial(network.network.apply, train=False),
-            network.variables,
-            jax.ShapeDtypeStruct((1, 64, 64, CHANNELS[part]), "float32"),
-        ).shape[-1]
-        for part, network in networks.items()
-    }
+    outputs = {part: getattr(network.network, "outputs", 0) for part, network in networks.items()}
     evidence = networks["classifier"].settings.get("evidence")
     n = len(SHAPE) + 2
     number = partial(_numbers, low=-1e9, high=1e9)

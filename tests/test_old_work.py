@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import semjax
-from semjax import main, pipeline, settings
+from semjax import main, messages, pipeline, settings
 from semjax.analysis import scores
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -54,7 +54,8 @@ def test_all_stages_of_an_old_work_folder_are_done(old, monkeypatch):
             config[section] = values
     monkeypatch.setattr(pipeline, "load_stage", lambda name: pytest.fail(f"{name} runs again"))
     before = {path: path.read_bytes() for path in old.rglob("*.json") if path.name == "done.json"}
-    pipeline.run(config, old, stages=pipeline.STAGES)
+    with messages.show():
+        pipeline.run(config, old, stages=pipeline.STAGES)
     assert len(before) == len(pipeline.STAGES) + 1
     assert all(path.read_bytes() == content for path, content in before.items())
     log = (old / "log.txt").read_text()
