@@ -36,11 +36,11 @@ def test_an_old_model_finds_what_it_found(old):
     for path in sorted((old / "inputs" / "images").iterdir()):
         expected = tifffile.imread(old / "7_measure" / "labels" / path.name).astype(np.int32)
         found = semjax.segment(model, path)
-        assert found.max() == expected.max() > 3
+        assert found.max() == expected.max() > 1
         # Another version of the libraries rounds otherwise.
         assert scores.score(found, expected)["image_iou"] > 0.99
         table = semjax.measure(found, path, model=model)
-        assert table["kept"].any() and len(table) == found.max()
+        assert len(table) == found.max() and table["class_score"].between(0, 1).all()
 
 
 def test_all_stages_of_an_old_work_folder_are_done(old, monkeypatch):
