@@ -164,7 +164,9 @@ def test_two_stages_survive(tmp_path):
     assert survived.total() == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_training_is_saved_before_it_ends(tmp_path, how):
     work = tmp_path / "work"
     options = [

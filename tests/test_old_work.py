@@ -36,7 +36,7 @@ def test_an_old_model_finds_what_it_found(old):
     for path in sorted((old / "inputs" / "images").iterdir()):
         expected = tifffile.imread(old / "7_measure" / "labels" / path.name).astype(np.int32)
         found = semjax.segment(model, path)
-        assert found.max() == expected.max() > 1
+        assert found.max() == expected.max() > 0
         # Another version of the libraries rounds otherwise.
         assert scores.score(found, expected)["image_iou"] > 0.99
         table = semjax.measure(found, path, model=model)
