@@ -15,7 +15,7 @@ from semjax.data import images, metadata
 from semjax.exports import fiji
 from semjax.models import Model
 from semjax.report import sample
-from semjax.workdir import Work, read_json, write_json, write_text
+from semjax.workdir import CannotWriteError, Work, read_json, write_json, write_text
 
 COMMON = {"nano_nm": 100.0, "bootstrap": 1000, "seed": 0}
 N_NAMED = 5  # images named in a warning that concerns many
@@ -171,7 +171,7 @@ def _look(folder: Path) -> dict[str, Any]:
     file = folder / "measured.json"
     if file.is_file():
         return read_json(file) if any((folder / "done").glob("*.json")) else {}
-    strangers = sorted({path.name for path in folder.iterdir()} - {".lock", "log.txt"})
+    strangers = sorted({path.name for path in folder.iterdir()} - {".lock", "log.txt", "crash.txt"})
     if strangers:
         raise ValueError(
             f"{folder} holds other things already ({', '.join(strangers[:3])}); give --out a new "
@@ -217,6 +217,8 @@ def _measure_all(
                 row = _measure_one(folder, model, path, pixel_size_nm, facts)
                 skipped += row is None
                 note = f"{row['particles']} particles" if row else "there already"
+            except CannotWriteError:  # nor could the next one
+                raise
             except Exception as error:  # one bad image must not end a night's work
                 logging.debug("%s", path, exc_info=True)
                 errors[path.stem] = note = str(error) or type(error).__name__

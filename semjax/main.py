@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from semjax import hugepages, messages
+from semjax import hugepages, interrupts, messages
 from semjax.commands import VERBS, UsageError
 
 HELP = "".join(f"semjax {verb:<8} {given:<21} {what}\n" for verb, (given, what) in VERBS.items())
@@ -54,8 +54,20 @@ def carry_out(verb: str, argv: Sequence[str]) -> int:
 
     Returns:
         The exit code: 0 done, 1 an error in inputs, settings or training, 2 a command that was
-        not understood, 130 interrupted.
+        not understood, 70 a fault of the program, 130 interrupted, 143 ended by SIGTERM.
     """
+    try:
+        with interrupts.listen():
+            return _carry_out(verb, argv)
+    except interrupts.Terminated:
+        print("ended by SIGTERM; the same command goes on where this one ended", file=sys.stderr)
+        return 143
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+
+
+def _carry_out(verb: str, argv: Sequence[str]) -> int:
     command = importlib.import_module(f"semjax.commands.{verb}")
     if any(arg.lstrip("-") in ("help", "h", "helpfull", "helpshort") for arg in argv):
         print(command.USAGE, end="")
@@ -68,12 +80,21 @@ def carry_out(verb: str, argv: Sequence[str]) -> int:
     try:
         with messages.show(verbose=values.verbosity >= 1):
             return command.act(values)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one ended", file=sys.stderr)
-        return 130
     except (ValueError, OSError, FloatingPointError) as error:
         # The traceback has been kept in the work folder's log.txt, if there is one already.
         if values.verbosity >= 1:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if values.verbosity >= 1:
+            traceback.print_exc()
+        from semjax import crash
+
+        print(
+            f"error: unexpected {type(error).__name__}: {error}\nThis is a fault of semjax. Please "
+            f"send {crash.write(error, verb, argv, values)} to its developers: it holds versions, "
+            "settings and the place of the error, and no image data.",
+            file=sys.stderr,
+        )
+        return 70

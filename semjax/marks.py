@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from semjax.settings import get_config
 from semjax.workdir import STAGES, Work, read_json, write_json
 
 # Settings of other sections that a stage's result depends on too.
@@ -157,10 +158,19 @@ def _decide(
 def _compare(
     old: Mapping[str, Any], new: Mapping[str, Any], work: Work, name: str, *, finished: bool
 ) -> None:
+    # What another version did not know yet was as it is by default; what it knew alone is gone.
+    defaults = {
+        f"{section}.{key}": value
+        for section, values in get_config().items()
+        if isinstance(values, ConfigDict)
+        for key, value in values.items()
+    }
+    known = plain(defaults)
+    before, now = {**known, **old}, {**known, **new}
     changed = [
-        f"  config.{key}: {_show(old, key)} -> {_show(new, key)}"
+        f"  config.{key}: {json.dumps(before[key])} -> {json.dumps(now[key])}"
         for key in sorted(old.keys() | new.keys())
-        if _show(old, key) != _show(new, key)
+        if key in now and before[key] != now[key]
     ]
     if changed:
         state = "was made" if finished else "was begun"
@@ -170,10 +180,6 @@ def _compare(
             + f"\nPut them back, make the stage again with --redo={name}, "
             "or give --workdir a new folder."
         )
-
-
-def _show(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "(not there)"
 
 
 def start(config: ConfigDict, work: Work, name: str) -> dict[str, Any]:

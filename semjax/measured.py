@@ -5,7 +5,6 @@ finished and holds its rows of the tables, which are written for all images toge
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from semjax.data.images import Micrograph
 from semjax.exports import fiji
 from semjax.models import Model
 from semjax.report import figures
-from semjax.workdir import read_json, write_json, write_text
+from semjax.workdir import read_json, whole, write_json, write_text
 
 FORMAT = 1
 SUMMARISED = {
@@ -94,8 +93,6 @@ def measure(
     table.insert(0, "image", picture.name)
     kept = table["kept"].to_numpy()
     paths = {kind: folder / kind / f"{picture.name}.{suffix}" for kind, suffix in PER_IMAGE.items()}
-    for path in paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
     paths["done"].unlink(missing_ok=True)
     if labels.max(initial=0) < 2**16:
         fiji.write_tiff(paths["labels"], labels, pixel_size_nm=picture.pixel_size_nm)
@@ -164,15 +161,13 @@ def _weights(kept: pd.DataFrame, border: str) -> np.ndarray | None:
 
 
 def _write_tiff(path: Path, pixels: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".part")
-    tifffile.imwrite(partial, pixels, compression="zlib")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        tifffile.imwrite(partial, pixels, compression="zlib")
 
 
 def _write_jpeg(path: Path, pixels: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".part")
-    Image.fromarray(pixels).save(partial, "JPEG", quality=90)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        Image.fromarray(pixels).save(partial, "JPEG", quality=90)
 
 
 def check_units(sizes: Mapping[str, float | None]) -> str:

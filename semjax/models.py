@@ -9,24 +9,72 @@ The workflow's `measure` writes one as `model` in the work folder.
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from semjax import predict, versions
+from semjax import checkpoints, predict, versions
 from semjax.analysis import scores
-from semjax.workdir import Work, read_json, write_json
+from semjax.analysis.evidence import SHAPE
+from semjax.workdir import Work, read_json, write_bytes, write_json
 
 FORMAT = 1
 PARTS = {"segmenter": "segment", "classifier": "classify"}  # and the stages that train them
+CHANNELS = {"segmenter": 1, "classifier": 2}  # of their inputs: image; image and mask
 FILES = ("config.json", "variables.npz")
-RECIPE = (
-    *("contrast", "dark_particles", "info_bar_px", "tile_px", "flips"),
-    *("min_area_px", "split", "thresholds"),
-)
+
+
+def _number(low: float, high: float, *kinds: type) -> Callable[[Any], bool]:
+    kinds = kinds or (int, float)
+    return lambda value: type(value) in kinds and low <= value <= high  # False of NaN
+
+
+def _entries(**holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, dict)
+        and value.keys() == holds.keys()
+        and all(holds[name](value[name]) for name in holds)
+    )
+
+
+def _numbers(n: int, low: float, high: float, *kinds: type) -> Callable[[Any], bool]:
+    one = _number(low, high, *kinds)
+    return lambda value: isinstance(value, list) and len(value) == n and all(map(one, value))
+
+
+_bool = lambda value: type(value) is bool
+_share = _number(0, 1)
+_percentile = _number(0, 100)
+_length = _number(0, 1e9)
+# What every entry of model.json must be like, since a stranger may have written it.
+RECIPE = {
+    "contrast": _entries(low=_percentile, high=_percentile, knee=_share),
+    "dark_particles": _bool,
+    "info_bar_px": _number(-1, 1e6, int),
+    "tile_px": lambda value: (
+        _numbers(2, 16, 4096, int)(value) and all(side % 16 == 0 for side in value)
+    ),
+    "flips": _bool,
+    "min_area_px": _length,
+    "split": lambda value: value in ("markers", "watershed"),
+    "thresholds": _entries(segmenter=_share, classifier=_share),
+}
+HOLDS = {
+    "recipe": lambda value: isinstance(value, dict),
+    "trained": _entries(
+        pixel_size_nm=lambda value: value is None or _numbers(2, 1e-6, 1e9)(value),
+        min_feret_px=lambda value: (
+            value is None or _entries(p1=_length, p50=_length, p99=_length)(value)
+        ),
+    ),
+    "scores": lambda value: (
+        isinstance(value, dict) and all(isinstance(row, dict) for row in value.values())
+    ),
+    "sha256": lambda value: isinstance(value, dict),
+}
 PERCENTS = (1, 50, 99)  # of the sizes measured on the training images
 
 
@@ -82,7 +130,9 @@ def of_work(config: Mapping[str, Any], work: Work) -> Model:
         work: the work folder.
     """
     files = {part: work.stage(stage) / "model" for part, stage in PARTS.items()}
-    networks = {part: predict.load(folder) for part, folder in files.items()}
+    networks = {
+        part: predict.load(folder, channels=CHANNELS[part]) for part, folder in files.items()
+    }
     data, measure = config["data"], config["measure"]
     recipe = {
         "contrast": {end: data[f"contrast_{end}"] for end in ("low", "high", "knee")},
@@ -141,14 +191,10 @@ def bundle(model: Model, folder: Path) -> None:
 
     `model.json` comes last and says what the other files must be, so that none is half.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.json").unlink(missing_ok=True)
     for part, source in model.files.items():
-        (folder / part).mkdir(exist_ok=True)
         for file in FILES:
-            partial = folder / part / f"{file}.part"
-            partial.write_bytes((source / file).read_bytes())
-            os.replace(partial, folder / part / file)
+            write_bytes(folder / part / file, (source / file).read_bytes())
     described = {
         "format": FORMAT,
         "versions": versions.collect(),
@@ -183,20 +229,19 @@ def _name_scores(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> Model:
     file = path / "model.json"
-    try:
-        described = json.loads(file.read_text(encoding="utf-8"))
-        newer = described["format"] > FORMAT
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error!r}); copy the model folder again") from error
-    if newer:
-        raise ValueError(
-            f"{file} has format {described['format']}, but this semjax knows formats up to "
-            f"{FORMAT}; update it (pip install -U semjax)"
-        )
+    described = checkpoints.read_description(file, newest=FORMAT)
     missing = {"recipe", "trained", "scores", "sha256"} - set(described)
-    missing |= set(RECIPE) - set(described.get("recipe", ()))
+    recipe = described.get("recipe")
+    missing |= set(RECIPE) - set(recipe if isinstance(recipe, dict) else ())
     if missing:
         raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the model folder again")
+    wrong = [name for name, holds in HOLDS.items() if not holds(described[name])]
+    wrong += [name for name, holds in RECIPE.items() if not holds(described["recipe"][name])]
+    if wrong:
+        raise ValueError(
+            f"{file} cannot be used: {', '.join(wrong)} is not what semjax writes there; copy the "
+            "model folder again"
+        )
     files = {part: path / part for part in PARTS}
     expected, found = described["sha256"], _checksums(files)
     for name in sorted(expected | found):
@@ -205,7 +250,10 @@ def _read(path: Path) -> Model:
                 f"{path / name} is not the file that model.json was written for (its SHA-256 "
                 "differs): it is damaged or was replaced; copy the model folder again"
             )
-    networks = {part: predict.load(folder) for part, folder in files.items()}
+    networks = {
+        part: predict.load(folder, channels=CHANNELS[part]) for part, folder in files.items()
+    }
+    _check_networks(files, networks, described["recipe"]["split"])
     recipe = described["recipe"]
     for part, network in networks.items():
         network.settings["threshold"] = recipe["thresholds"][part]
@@ -219,6 +267,31 @@ def _read(path: Path) -> Model:
         hash=_hash(recipe, found),
         **networks,
     )
+
+
+def _check_networks(files: Mapping[str, Path], networks: Mapping[str, Any], split: str) -> None:
+    """Refuses networks with other outputs than those that are used, and evidence that is none.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    outputs = {part: getattr(network.network, "outputs", 0) for part, network in networks.items()}
+    evidence = networks["classifier"].settings.get("evidence")
+    n = len(SHAPE) + 2
+    number = partial(_numbers, low=-1e9, high=1e9)
+    weights = _entries(
+        mean=number(n), scale=_numbers(n, 1e-9, 1e9), weights=number(2 * n), bias=_number(-1e9, 1e9)
+    )
+    right = {
+        "segmenter": outputs["segmenter"] in ((3,) if split == "markers" else (1, 3)),
+        "classifier": outputs["classifier"] == 1 and (evidence is None or weights(evidence)),
+    }
+    for part, holds in right.items():
+        if not holds:
+            raise ValueError(
+                f"{files[part] / 'config.json'} cannot be used: its network is not what semjax "
+                f"uses as {part}; copy the model folder again"
+            )
 
 
 def _of_finished(work: Work) -> Model:

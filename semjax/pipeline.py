@@ -145,16 +145,23 @@ def _draw_phantom(config: ConfigDict, work: Work) -> None:
         from semjax import inputs
 
         _remove(work.inputs)
+        for left in work.path.glob(".inputs-*"):  # by a run that was killed while it drew
+            shutil.rmtree(left)
         inputs.prepare(config, work)
         workdir.write_json(work.inputs / "done.json", settings)
 
 
 def _remove(folder: Path) -> None:
-    """Removes a folder; of one that another work folder shares, only the link."""
+    """Removes a folder; of one that another work folder shares, only the link.
+
+    Its marks go first: a kill must not leave half a folder that is marked as done.
+    """
     if folder.is_symlink():
         folder.unlink()
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        for mark in ("started.json", "done.json"):
+            (folder / mark).unlink(missing_ok=True)
+        shutil.rmtree(folder)
 
 
 def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) -> None:
@@ -163,10 +170,11 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
     logging.info("%s: %s", name, action.reason)
     if action.kind == "again":
         _remove(folder)
-    from semjax import devices
+    from semjax import devices, memory
 
     devices.keep_compiled()
     start = marks.start(config, work, name)
+    memory.forget()
     began = time.monotonic()
     try:
         summary = load_stage(name)(config, work)
@@ -184,6 +192,7 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
         {
             **start,
             "seconds": seconds,
+            "memory_mib": memory.peaks(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": devices.describe(),
             "versions": versions.collect(),

@@ -17,6 +17,7 @@ from semjax.data import tiles
 
 OVERLAP_PX = 64
 BATCH = 4  # tiles a call at most
+LARGEST = 1024  # number in a network's settings: ours have widths of some hundred at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
 
 
@@ -28,12 +29,33 @@ class Model(NamedTuple):
     variables: Any
 
 
-def load(folder: Path) -> Model:
-    """Reads a model folder as written by `segment`, `classify` or `translate`."""
-    settings, variables = checkpoints.load_model(folder)
+def load(folder: Path, *, channels: int = 1) -> Model:
+    """Reads a model folder as written by `segment`, `classify` or `translate`.
+
+    Args:
+        folder: the model folder.
+        channels: of the network's input; the classifier's is an image and a mask.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+        ValueError: it is damaged, or its weights are not those of the network that it declares.
+    """
+    settings = checkpoints.load_settings(folder)
     table = {**networks.TRANSLATORS, **networks.SEGMENTERS, **networks.CLASSIFIERS}
-    network = networks.make(table, settings["network"], settings["network_kwargs"])
-    return Model(settings, network, jax.device_put(variables))
+    try:
+        kwargs = settings["network_kwargs"]
+        large = [name for name, n in kwargs.items() if isinstance(n, int | float) and n > LARGEST]
+        if large:
+            raise ValueError(f"{', '.join(large)} above {LARGEST}")
+        network = networks.make(table, settings["network"], kwargs)
+        image = jax.ShapeDtypeStruct((1, 64, 64, channels), jnp.float32)
+        declared = jax.eval_shape(network.init, jax.random.key(0), image)
+    except Exception as error:  # a stranger's settings make the libraries raise errors of any type
+        raise ValueError(
+            f"{folder / 'config.json'} declares a network that cannot be built ({error}); copy the "
+            "model folder again"
+        ) from error
+    return Model(settings, network, jax.device_put(checkpoints.load_variables(folder, declared)))
 
 
 @partial(jax.jit, static_argnums=(0, 3))

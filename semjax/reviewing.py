@@ -5,7 +5,6 @@ itself; the originals are only read.
 """
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from semjax.analysis import edited, editing
 from semjax.data import annotations, images
 from semjax.exports import fiji
 from semjax.report import figures
-from semjax.workdir import read_json, write_json, write_text
+from semjax.workdir import read_json, whole, write_json, write_text
 
 UNDO_STEPS = 50
 
@@ -300,11 +299,9 @@ class Review:
         self._complete()
         small = self.labels.max(initial=0) < 2**16
         path = self._labels(self.out)
-        partial = path.with_name(f"{path.name}.part")
-        tifffile.imwrite(
-            partial, self.labels.astype(np.uint16 if small else np.int32), compression="zlib"
-        )
-        os.replace(partial, path)
+        labels = self.labels.astype(np.uint16 if small else np.int32)
+        with whole(path) as partial:
+            tifffile.imwrite(partial, labels, compression="zlib")
         self._write_state()
         self._follow()
         self._write_tables()
@@ -334,10 +331,8 @@ class Review:
             for path in sorted((self.folder / part).glob("*.*")):
                 copy = self.out / part / path.name
                 if not copy.exists() and path.suffix != ".part":
-                    copy.parent.mkdir(exist_ok=True)
-                    partial = copy.with_name(copy.name + ".part")
-                    shutil.copyfile(path, partial)
-                    os.replace(partial, copy)
+                    with whole(copy) as partial:
+                        shutil.copyfile(path, partial)
         for name, table in (("particles", self.measured), ("images", self._images)):
             if not (self.out / f"{name}.csv").exists():
                 write_text(self.out / f"{name}.csv", table.to_csv(index=False))

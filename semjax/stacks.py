@@ -1,18 +1,18 @@
 """Stacks of pictures as one multi-page TIFF each, which ImageJ opens as a stack."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from semjax.workdir import whole
+
 
 def write(path: Path, stack: np.ndarray) -> None:
     """Writes (n, h, w) uint8 or uint16, compressed; the file appears whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    with tifffile.TiffWriter(partial) as file:
-        file.write(stack, compression="zlib", photometric="minisblack", metadata={"axes": "ZYX"})
-    os.replace(partial, path)
+    options = {"photometric": "minisblack", "metadata": {"axes": "ZYX"}}
+    with whole(path) as partial, tifffile.TiffWriter(partial) as file:
+        file.write(stack, compression="zlib", **options)
 
 
 def read(path: Path) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -23,9 +22,10 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from semjax import devices
+from semjax import devices, interrupts
 from semjax.checkpoints import Checkpoints
 from semjax.watch import Finding
+from semjax.workdir import explained, write_text
 
 YOUNG = 200  # no failures are told before this step
 
@@ -56,7 +56,8 @@ def fit(
     """Trains up to `steps`, from the newest checkpoint in `folder` if there is one.
 
     The key of a step is folded from the seed and the state's own step, so a training that was
-    interrupted and goes on equals one that never stopped, bit for bit on a CPU.
+    interrupted and goes on equals one that never stopped, bit for bit on a CPU. Ctrl-C and SIGTERM
+    end it after the step that runs, which is saved; a second one ends it at once.
 
     Args:
         learner: what to train.
@@ -107,13 +108,18 @@ def fit(
 
     pending: list[dict[str, jax.Array]] = []
     interval_start = time.monotonic()
-    with _Progress(folder.name, start, steps) as progress, _tensorboard(folder) as board:
+    with (
+        interrupts.held() as asked,
+        _Progress(folder.name, start, steps) as progress,
+        _tensorboard(folder) as board,
+    ):
         for step in range(start + 1, steps + 1):
             batch = devices.put_batch(next(batches), axis=batch_axis)
             with jax.transfer_guard("disallow"):
                 state, metrics = update(state, batch, step_key)
             pending.append(metrics)
-            if step % log_every and step != steps:
+            stopping = bool(asked)
+            if step % log_every and step != steps and not stopping:
                 continue
             row = _average(pending)
             seconds = time.monotonic() - interval_start
@@ -130,7 +136,7 @@ def fit(
                     f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
                     "Try a lower learning rate."
                 )
-            with metrics_path.open("a") as file:
+            with explained(metrics_path), metrics_path.open("a") as file:
                 file.write(json.dumps({"step": step, **row}) + "\n")
             for name, value in row.items():
                 board.add_scalar(name, value, step)
@@ -150,6 +156,10 @@ def fit(
                 if sample is not None:  # first, so that a kill cannot leave a picture out
                     warn(sample(state, step), step)
                 checkpoints.save(step, state, batches)
+            if stopping:
+                checkpoints.save(step, state, batches)
+                logging.info("%s: saved at step %d of %d", folder.name, step, steps)
+                break
             interval_start = time.monotonic()
     checkpoints.close()
     return state
@@ -191,9 +201,7 @@ def _cut_metrics(path: Path, step: int) -> list[dict[str, float]]:
                 kept.append(line + "\n")
         except (ValueError, KeyError):
             continue  # a line cut short by the kill
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_text(path, "".join(kept))
     return rows
 
 

@@ -1,13 +1,16 @@
 """The work folder: where every artifact lies, and how files are written so that none is half."""
 
+import errno
 import json
 import os
+import platform
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 try:
     import fcntl
@@ -111,21 +114,157 @@ class Work:
     def lock(self) -> Iterator[None]:
         """Keeps a second run out of the folder; the lock ends with the process.
 
+        `.lock` says which run holds it. What a killed run has left there is seen through on the
+        same machine; of another machine's run nobody here can say whether it still works.
+
         Raises:
-            ValueError: another run works in the folder.
+            ValueError: another run works in the folder, or may do so on another machine.
         """
-        with (self.path / ".lock").open("w") as file:
+        path = self.path / ".lock"
+        with explained(path):
+            file = path.open("a+", encoding="utf-8")
+        with file:
+            self._acquire(file)
+            file.seek(0)
+            file.truncate()
+            with explained(path):
+                json.dump(_describe_process(), file)
+                file.flush()
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # the disk may be full or gone
+                    file.seek(0)
+                    file.truncate()
+
+    def _acquire(self, file: IO[str]) -> None:
+        locked = False
+        try:
             if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise ValueError(
-                        f"another run is working in {self.path}; wait for it, end it, "
-                        "or give --workdir another folder"
-                    ) from None
-                except OSError:
-                    pass  # a mounted bucket may know no locks
-            yield
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+        except BlockingIOError:
+            raise ValueError(self._name_other(_read_owner(file))) from None
+        except OSError:
+            pass  # a mounted bucket may know no locks
+        owner = _read_owner(file)
+        here = _describe_process()
+        if not owner:
+            return
+        if here["machine"] == owner["machine"] or here["host"] == owner["host"]:
+            # Left by a killed run, unless this disk knows no locks and the process is there.
+            if not locked and here["machine"] == owner["machine"] and _is_alive(owner["process"]):
+                raise ValueError(self._name_other(owner))
+            return
+        raise ValueError(
+            f"{self.path} was left locked by a run on another machine ({_name(owner)}), and from "
+            f"here nobody can see whether it still works; if it does not, delete "
+            f"{self.path / '.lock'} and start again"
+        )
+
+    def _name_other(self, owner: dict[str, Any]) -> str:
+        who = f" ({_name(owner)})" if owner else ""
+        return (
+            f"another run is working in {self.path}{who}; wait for it, end it, "
+            "or give --workdir (--out of `semjax segment`) another folder"
+        )
+
+
+def _describe_process() -> dict[str, Any]:
+    """Who holds a lock. Containers of one machine have other names, but one boot id."""
+    try:
+        machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        machine = platform.node()
+    return {
+        "host": platform.node(),
+        "machine": machine,
+        "process": os.getpid(),
+        "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+    }
+
+
+def _read_owner(file: IO[str]) -> dict[str, Any]:
+    """What a lock says of its holder; empty where nobody has it, or has only just taken it."""
+    file.seek(0)
+    try:
+        owner = json.load(file)
+    except ValueError:
+        return {}
+    known = isinstance(owner, dict) and owner.keys() >= _describe_process().keys()
+    return owner if known else {}
+
+
+def _name(owner: dict[str, Any]) -> str:
+    return f"process {owner['process']} on {owner['host']} since {owner['since']}"
+
+
+def _is_alive(process: Any) -> bool:
+    if os.name == "nt":
+        return False  # not to be told there: the same call would send it a Ctrl-C
+    try:
+        os.kill(int(process), 0)  # sends nothing
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+class CannotWriteError(OSError):
+    """A file could not be written; the message says which and what to do."""
+
+
+CURES = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: your quota of the disk is used up",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f)",
+    errno.EROFS: "make the disk writable",
+    errno.EACCES: "get the right to write there, or give another folder",
+    errno.EPERM: "get the right to write there, or give another folder",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns an error in writing `path` into one that says what to do.
+
+    Raises:
+        CannotWriteError: it could not be written.
+    """
+    try:
+        yield
+    except CannotWriteError:
+        raise
+    except OSError as error:
+        cure = CURES.get(error.errno or 0, "see to it")
+        raise CannotWriteError(
+            f"{path} could not be written ({error.strerror or error}); {cure} and start the same "
+            "command again: it goes on, and what was finished before is as it was"
+        ) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Writes a file whole or not at all: yields a name beside it, which takes its place at the end.
+
+    Its content is on the disk before its name is, so that a power cut cannot leave an empty file.
+
+    Raises:
+        CannotWriteError: it could not be written; an earlier file of this name is still there.
+    """
+    partial = path.with_name(path.name + ".part")
+    with explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)  # it may have taken the last of the room
+            raise
 
 
 def check_local(path: str) -> None:
@@ -151,25 +290,14 @@ def check_local(path: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all: a temporary file beside it takes its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    """Writes a text file whole or not at all."""
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all, as `write_text` does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    """Writes a file whole or not at all."""
+    with whole(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

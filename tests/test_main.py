@@ -1,14 +1,18 @@
 """The command line: help, flags, and errors without tracebacks."""
 
+import importlib
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from absl import logging
 
-from semjax import main, pipeline
-from semjax.commands import UsageError
+from semjax import main, messages, pipeline
+from semjax.commands import VERBS, UsageError, doctor
 from semjax.commands import run as run_command
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +122,58 @@ def test_an_interruption_says_how_to_go_on(capsys, monkeypatch):
     monkeypatch.setattr(pipeline, "run", interrupt)
     assert main.main([f"--config={SMOKE}"]) == 130
     assert "goes on" in capsys.readouterr().err
+
+
+def test_sigterm_ends_with_the_code_that_says_so(capsys, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pipeline, "run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    assert main.main([f"--config={SMOKE}"]) == 143
+    error = capsys.readouterr().err
+    assert error == "ended by SIGTERM; the same command goes on where this one ended\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_fault_of_the_program_leaves_a_report(capsys, monkeypatch, tmp_path):
+    def fail(*_, **__):
+        with messages.keep(tmp_path / "log.txt"):
+            logging.warning("the last words")
+            raise RuntimeError("never foreseen")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    command = [f"--config={SMOKE}", f"--workdir={tmp_path}", "--config.segment.steps=3"]
+    assert main.main(command) == 70
+    error = capsys.readouterr().err
+    assert "unexpected RuntimeError: never foreseen" in error and "Traceback" not in error
+    assert str(tmp_path / "crash.txt") in error
+    text = (tmp_path / "crash.txt").read_text()
+    for part in (
+        "semjax run --config=",
+        "numpy ",
+        "RuntimeError: never foreseen",
+        "in fail",
+        '"steps": 3',
+        "WARNING the last words",
+    ):
+        assert part in text
+
+
+def test_a_report_without_a_work_folder_lies_among_the_temporary_files(
+    capsys, monkeypatch, tmp_path
+):
+    def fail(*_):
+        raise TypeError("never foreseen")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(doctor, "act", fail)
+    assert main.console(["doctor"]) == 70
+    (report,) = tmp_path.glob("semjax-*/crash.txt")
+    assert str(report) in capsys.readouterr().err and "semjax doctor" in report.read_text()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_knows_verbosity(verb):
+    usage = importlib.import_module(f"semjax.commands.{verb}").USAGE
+    assert "--verbosity=1" in usage
 
 
 @pytest.mark.parametrize(("argv", "code"), [([], 0), (["--help"], 0), (["walk"], 2)])

@@ -81,6 +81,51 @@ def test_errors_say_what_to_do(bright, tmp_path):
     assert not bright.exists()
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("info_bar_px", "all"),
+        ("info_bar_px", True),
+        ("tile_px", [64]),
+        ("tile_px", [10**9, 10**9]),
+        ("tile_px", [60, 64]),
+        ("contrast", {"low": 0.5}),
+        ("contrast", {"low": 0.5, "high": float("nan"), "knee": 0.6}),
+        ("min_area_px", -1),
+        ("split", "axe"),
+        ("split", ["markers"]),
+        ("thresholds", {"segmenter": 0.5, "classifier": [0.5]}),
+    ],
+)
+def test_a_recipe_that_semjax_never_writes_is_refused(bright, entry, value):
+    change(bright, recipe=models.load(bright).recipe | {entry: value})
+    with pytest.raises(ValueError, match=f"model.json cannot be used: {entry} is not what semjax"):
+        models.load(bright)
+
+
+@pytest.mark.parametrize("entry", ["recipe", "trained", "scores", "sha256"])
+@pytest.mark.parametrize("value", [None, [], 3, "x", {"p1": 1}])
+def test_entries_of_another_kind_are_refused(bright, entry, value):
+    change(bright, **{entry: value})
+    with pytest.raises(ValueError, match=r"(model.json (cannot be used|lacks)|is not the file)"):
+        models.load(bright)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, '{"format": "1"}', '{"format": true}', "[1]", "\0"])
+def test_a_model_json_that_is_none_is_refused(bright, text):
+    (bright / "model.json").write_text(text)
+    with pytest.raises(ValueError, match="model.json is damaged"):
+        models.load(bright)
+
+
+def test_a_network_of_other_outputs_is_refused(bright):
+    before = models.load(bright)
+    files = before.files | {"segmenter": before.files["classifier"]}
+    models.bundle(before._replace(files=files), bright.parent / "swapped")
+    with pytest.raises(ValueError, match="segmenter/config.json cannot be used"):
+        models.load(bright.parent / "swapped")
+
+
 @pytest.mark.parametrize("unit", ["nm", "px"])
 def test_ranges_are_those_of_the_images_that_were_measured(bright, unit):
     side = {"a": 4.0, "b": 8.0} if unit == "nm" else {"a": None, "b": None}

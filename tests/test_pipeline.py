@@ -81,6 +81,7 @@ def test_a_mark_tells_all(tmp_path, stages):
         mark["versions"]
     )
     assert mark["summary"] == {"n": 1}
+    assert mark["memory_mib"]["process"] > 50
     assert mark["seconds"] >= 0 and mark["finished"] and mark["device"] and mark["id"]
     assert not list(tmp_path.rglob("started.json"))
     assert json.loads((tmp_path / "config.json").read_text())["segment"]["steps"] == 12000
@@ -97,6 +98,32 @@ def test_changed_settings_are_named_with_the_ways_out(tmp_path, stages):
     assert stages.calls == []
     again = run(tmp_path, stages, redo=["segment"], segment__steps=5, segment__tile_px=(128, 128))
     assert again == ["segment", "classify", "measure", "score"]
+
+
+def test_what_another_version_did_not_know_was_as_by_default(tmp_path, stages):
+    run(tmp_path, stages)
+    path = tmp_path / "5_segment" / "done.json"
+    mark = workdir.read_json(path)
+    del mark["settings"]["segment.blur_px"]  # a setting that came later
+    mark["settings"]["segment.wings"] = 2  # one that has gone
+    workdir.write_json(path, mark)
+    assert run(tmp_path, stages) == []
+    with pytest.raises(ValueError, match=r"config.segment.blur_px: 0.7 -> 0.1"):
+        run(tmp_path, stages, segment__blur_px=0.1)
+
+
+def test_a_stage_to_be_made_again_loses_its_marks_first(tmp_path, stages, monkeypatch):
+    run(tmp_path, stages)
+
+    def kill(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.shutil, "rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stages, names=["segment"], redo=["segment"])
+    monkeypatch.undo()
+    assert not (tmp_path / "5_segment" / "done.json").exists()
+    assert (tmp_path / "5_segment" / "steps.txt").exists()
 
 
 def test_how_often_is_logged_and_saved_may_change(tmp_path, stages):

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import signal
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from flax import linen as nn
 from flax import struct
 from rich.console import Console
 
-from semjax import optimizers, training
+from semjax import interrupts, optimizers, training
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
 from semjax.training import Learner, fit
@@ -131,6 +132,25 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     found = run(tmp_path / "killed", steps=12)
     assert np.array_equal(found.weights, expected.weights)
     assert without_speed(rows(tmp_path / "killed")) == without_speed(rows(tmp_path / "straight"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_asked_to_end_is_saved_first(tmp_path, number):
+    expected = run(tmp_path / "straight", steps=12)
+
+    class Asking(Recorded):
+        def __next__(self):
+            if len(self.record) == 6:  # the seventh step is made and saved all the same
+                signal.raise_signal(number)
+            return super().__next__()
+
+    with interrupts.listen(), pytest.raises(KeyboardInterrupt) as ended:
+        run(tmp_path / "ended", steps=12, stream=Asking(make_batches(), []))
+    assert (ended.type is interrupts.Terminated) == (number == signal.SIGTERM)
+    assert [path.name for path in (tmp_path / "ended" / "checkpoints").iterdir()] == ["7"]
+    assert [row["at"] for row in rows(tmp_path / "ended")] == [1.5, 3.5, 5.5, 7.0]
+    found = run(tmp_path / "ended", steps=12)
+    assert np.array_equal(found.weights, expected.weights)
 
 
 def test_metrics_are_means_over_intervals_the_last_one_shorter(tmp_path):

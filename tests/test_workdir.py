@@ -1,6 +1,10 @@
 """Work folders: where things lie, addresses, files that are never half written."""
 
+import errno
+import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -59,9 +63,68 @@ def test_create_leaves_nothing_behind(tmp_path):
 def test_two_runs_cannot_share_a_folder(tmp_path):
     work = Work(tmp_path)
     with work.lock():
-        with pytest.raises(ValueError, match="another run"):
+        owner = json.loads((tmp_path / ".lock").read_text())
+        words = f"another run .*process {os.getpid()} on {owner['host']} since 20.* UTC"
+        with pytest.raises(ValueError, match=words):
             with work.lock():
                 pass
+        assert json.loads((tmp_path / ".lock").read_text()) == owner
+    assert (tmp_path / ".lock").read_text() == ""
+    with work.lock():
+        pass
+
+
+@pytest.fixture
+def leave(tmp_path):
+    """Leaves a lock as a killed run does; entries may be changed."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+
+    def leave(**changes):
+        with Work(tmp_path).lock():
+            owner = json.loads((tmp_path / ".lock").read_text())
+        owner |= {"process": gone.pid, **changes}
+        (tmp_path / ".lock").write_text(json.dumps(owner))
+        return Work(tmp_path)
+
+    return leave
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_what_a_killed_run_left_is_seen_through(leave, monkeypatch, has_locks):
+    work = leave()
+    if not has_locks:
+        monkeypatch.setattr(workdir.fcntl, "flock", no_locks)
+    for changes in ({}, {"machine": "before it was started anew"}, {"host": "container"}):
+        leave(**changes)
+        with work.lock():
+            assert json.loads((work.path / ".lock").read_text())["process"] == os.getpid()
+    for rubbish in ("", "{", "[1]", "{}"):
+        (work.path / ".lock").write_text(rubbish)
+        with work.lock():
+            pass
+
+
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_where_no_locks_are_known_the_process_decides(leave, monkeypatch):
+    monkeypatch.setattr(workdir.fcntl, "flock", no_locks)
+    work = leave(process=os.getppid())
+    with pytest.raises(ValueError, match=f"another run .*process {os.getppid()}"):
+        with work.lock():
+            pass
+
+
+def test_of_another_machines_run_nobody_can_tell(leave):
+    work = leave(host="node7", machine="other")
+    with pytest.raises(
+        ValueError, match=r"process \d+ on node7 since .* delete .*\.lock and start"
+    ):
+        with work.lock():
+            pass
+    (work.path / ".lock").unlink()
     with work.lock():
         pass
 
@@ -79,6 +142,32 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         workdir.write_json(path, object())
     assert workdir.read_json(path) == 1
+
+
+@pytest.mark.parametrize("code", sorted(workdir.CURES))
+def test_what_the_disk_refuses_is_explained_and_changes_nothing(tmp_path, monkeypatch, code):
+    path = tmp_path / "x.json"
+    workdir.write_json(path, 1)
+
+    def refuse(_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    words = (
+        f"x.json could not be written .{os.strerror(code)}.; {workdir.CURES[code][:9]}.* goes on"
+    )
+    with pytest.raises(workdir.CannotWriteError, match=words):
+        workdir.write_json(path, 2)
+    assert workdir.read_json(path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_file_that_is_not_finished_does_not_appear(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with workdir.whole(tmp_path / "x.tif") as partial:
+            partial.write_bytes(b"half")
+            raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
 
 
 def test_damaged_json_names_the_file(tmp_path):

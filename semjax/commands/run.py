@@ -49,6 +49,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
         raise UsageError(_say(error)) from error
     if rest:
         raise UsageError(f"not understood: {' '.join(rest)}; settings are given as --name=value")
+    values.workdir = values.workdir or f"runs/{values.config.name}"
     return values
 
 
@@ -84,9 +85,10 @@ def act(values: flags.FlagValues) -> int:
 
     config = values.config
     overrides = config_flags.get_override_values(values["config"])
-    workdir = values.workdir or f"runs/{config.name}"
     stages = values.stages or None
-    work = pipeline.run(config, workdir, stages=stages, redo=values.redo, overrides=overrides)
+    work = pipeline.run(
+        config, values.workdir, stages=stages, redo=values.redo, overrides=overrides
+    )
     if (config.rows or config.repeats) and stages is None:
         from semjax import rows
 

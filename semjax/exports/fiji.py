@@ -1,6 +1,5 @@
 """Results for ImageJ and Fiji: ROIs, calibrated TIFFs and a results table."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import roifile
 import tifffile
 
 from semjax.analysis import contours
+from semjax.workdir import whole
 
 
 def write_rois(path: str | Path, labels: np.ndarray) -> int:
@@ -31,9 +31,8 @@ def write_rois(path: str | Path, labels: np.ndarray) -> int:
     """
     path = Path(path)
     rois = [_roi(str(label), paths) for label, paths in contours.trace(labels).items()]
-    partial = path.with_name(path.name + ".part")
-    roifile.roiwrite(partial, rois, mode="w")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        roifile.roiwrite(partial, rois, mode="w")
     return len(rois)
 
 
@@ -85,13 +84,13 @@ def write_tiff(path: str | Path, pixels: np.ndarray, *, pixel_size_nm: float | N
     if pixel_size_nm is not None and not 0 < pixel_size_nm < np.inf:
         raise ValueError(f"pixel_size_nm must be positive, or None if unknown, got {pixel_size_nm}")
     path = Path(path)
-    partial = path.with_name(path.name + ".part")
     calibration: dict = {"metadata": {"axes": "YX"}}
     if pixel_size_nm is not None:
         calibration["metadata"]["unit"] = "nm"
         calibration["resolution"] = (1 / pixel_size_nm, 1 / pixel_size_nm)
-    tifffile.imwrite(partial, _for_imagej(pixels), imagej=True, compression="zlib", **calibration)
-    os.replace(partial, path)
+    pixels = _for_imagej(pixels)
+    with whole(path) as partial:
+        tifffile.imwrite(partial, pixels, imagej=True, compression="zlib", **calibration)
 
 
 def _for_imagej(pixels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ made with matplotlib's `Figure` objects, which need no display and share no stat
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
 from semjax.analysis import distribution
+from semjax.workdir import write_bytes
 
 # Bluish green and vermilion keep apart for all common kinds of colour blindness; the green is also
 # far lighter, so that the two can be told apart in a grey print.
@@ -367,11 +367,7 @@ def write_png(path: Path, picture: np.ndarray | bytes) -> None:
         path: the file; its folder is made if needed.
         picture: what `to_rgb` takes (grey pictures stay grey), or a PNG file's bytes.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(picture if isinstance(picture, bytes) else encode_png(picture))
-    os.replace(partial, path)
+    write_bytes(Path(path), picture if isinstance(picture, bytes) else encode_png(picture))
 
 
 def encode_png(picture: np.ndarray) -> bytes:

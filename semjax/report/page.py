@@ -303,6 +303,9 @@ def _stage(work: Path, stage: str, done: Mapping, config: Mapping, notes: list[s
     seconds = done.get("seconds")
     if done:
         state = markup.format_duration(seconds) if markup.is_number(seconds) else "done"
+        memory = markup.mapping(done.get("memory_mib"))
+        peaks = (f", {what} memory {mib} MiB" for what, mib in memory.items())
+        state += escape("".join(peaks))
     elif stage == "inputs":
         state = ""
     else:

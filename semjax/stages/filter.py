@@ -13,7 +13,7 @@ from semjax import inputs, stacks, watch
 from semjax.analysis import edges, split, threshold
 from semjax.report import figures
 from semjax.synth import place
-from semjax.workdir import Work, write_json
+from semjax.workdir import Work, whole, write_json, write_text
 
 N_SHOWN = 8
 
@@ -43,7 +43,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     flat = np.asarray(place.flat_mask(filtered, line_px=config.masks.line_px), np.uint8) * 255
     stacks.write(work.filter / "masks.tif", flat)
     kept = particles[shown].assign(label=new_label[shown])
-    kept.to_csv(work.filter / "particles.csv", index=False)
+    write_text(work.filter / "particles.csv", kept.to_csv(index=False))
     _show(work, fakes, labels, filtered)
 
     share = 1.0 - shown.mean() if len(shown) else 0.0
@@ -77,7 +77,6 @@ def _filter_gan_masks(config: ConfigDict, work: Work) -> float | None:
     if not (work.translate / "gan_masks").is_dir():
         return None
     folder = work.filter / "gan_labels"
-    folder.mkdir(exist_ok=True)
     before = after = 0
     for picture in inputs.micrographs(config, work):
         mask = tifffile.imread(work.translate / "gan_masks" / f"{picture.name}.tif")
@@ -85,7 +84,6 @@ def _filter_gan_masks(config: ConfigDict, work: Work) -> float | None:
         keep = threshold.keep_shown(picture.image, labels, threshold=config.filter.threshold)
         labels, _ = threshold.remove(labels, keep)
         before, after = before + keep.size, after + int(keep.sum())
-        tifffile.imwrite(
-            folder / f"{picture.name}.tif", labels.astype(np.uint16), compression="zlib"
-        )
+        with whole(folder / f"{picture.name}.tif") as partial:
+            tifffile.imwrite(partial, labels.astype(np.uint16), compression="zlib")
     return 1.0 - after / before if before else 0.0

@@ -18,7 +18,7 @@ from semjax.analysis import split, threshold
 from semjax.data import images
 from semjax.report import figures
 from semjax.synth import place
-from semjax.workdir import Work
+from semjax.workdir import Work, write_text
 
 N_SHOWN = 8
 N_COMPARED = 500  # masks, and tiles of the images, whose pieces are counted
@@ -59,7 +59,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     if made.micrographs is not None:
         stacks.write(work.masks / "micrographs.tif", made.micrographs)
         shown += list(made.micrographs[:N_SHOWN])
-    made.particles.to_csv(work.masks / "particles.csv", index=False)
+    write_text(work.masks / "particles.csv", made.particles.to_csv(index=False))
     figures.write_png(
         work.masks / "masks.png", figures.sheet(shown, columns=min(N_SHOWN, c.n_masks))
     )

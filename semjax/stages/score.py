@@ -125,7 +125,7 @@ def _score_kept(
     config: ConfigDict, work: Work, pictures: list, truths: dict, methods: list[str]
 ) -> None:
     """Every method's labels, and the truth's own, through each way of choosing particles."""
-    classifier = predict.load(work.classify / "model")
+    classifier = predict.load(work.classify / "model", channels=2)
     names = [picture.name for picture in pictures]
     subsets = {"": names, ", test images": [n for n in names if n in inputs.tested(config)]}
     counts, measured = {}, {}

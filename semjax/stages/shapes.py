@@ -1,7 +1,5 @@
 """Stage 1: many outlines of single particles, like the few that the user drew."""
 
-import os
-
 import jax
 import numpy as np
 from absl import logging
@@ -13,7 +11,7 @@ from semjax.learners import wgan_gp
 from semjax.report import figures
 from semjax.synth import outlines as synth
 from semjax.training import fit
-from semjax.workdir import Work
+from semjax.workdir import Work, whole
 
 N_SHOWN = 64
 
@@ -38,10 +36,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         )
     else:
         drawn = synth.transformed(given, c.n_outlines, seed=config.seed, rotate=c.rotate)
-    partial = work.outlines.with_name("outlines.npz.part")
-    with partial.open("wb") as file:
+    with whole(work.outlines) as partial, partial.open("wb") as file:
         np.savez_compressed(file, outlines=drawn)
-    os.replace(partial, work.outlines)
     figures.write_png(
         work.shapes / "outlines.png",
         figures.sheet(list(drawn[:N_SHOWN] * np.uint8(255)), columns=10),

@@ -16,7 +16,7 @@ from semjax.data import augment, batches
 from semjax.learners import cyclegan
 from semjax.report import figures
 from semjax.training import fit
-from semjax.workdir import Work
+from semjax.workdir import Work, whole
 
 N_SHOWN = 6
 
@@ -179,10 +179,10 @@ def _write_fakes(fakes: np.ndarray, work: Work) -> None:
 def _segment(model: predict.Model, pictures, work: Work, tile_px: tuple[int, int]) -> None:
     """The CycleGAN's own masks of the real images (the paper's row "GAN"), 0..255."""
     folder = work.translate / "gan_masks"
-    folder.mkdir(exist_ok=True)
     for picture in pictures:
         # Tiles of the size of training: instance norm sees other statistics in larger ones.
         mask = predict.run_image(
             model, picture.image, tile_px=tile_px, sigmoid=False, overlap_px=min(tile_px) // 8
         )[..., 0]
-        tifffile.imwrite(folder / f"{picture.name}.tif", figures.to_uint8(mask))
+        with whole(folder / f"{picture.name}.tif") as partial:
+            tifffile.imwrite(partial, figures.to_uint8(mask))
