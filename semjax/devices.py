@@ -5,36 +5,56 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pooch
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
-def mesh() -> Mesh:
-    """All devices in one axis `data`; the compiler decides how to share the work."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+def mesh(batch_size: int) -> Mesh:
+    """The devices that divide a batch evenly, as many as there are, in one axis `data`.
 
-
-def replicated() -> NamedSharding:
-    """The same array on every device."""
-    return NamedSharding(mesh(), PartitionSpec())
-
-
-def put_batch(batch: Any, *, axis: int = 0) -> Any:
-    """Moves a batch of NumPy arrays to the devices, split along `axis` where that is even.
+    Every process has the same number of them, and they stand in the order of the processes: the
+    first samples of a batch belong to the first process. The compiler decides how to share the
+    work.
 
     Args:
-        batch: tree of arrays.
+        batch_size: samples of a batch, over all processes; a multiple of their number.
+    """
+    owned = [jax.local_devices(process_index=i) for i in range(jax.process_count())]
+    numbers = range(1, min(map(len, owned)) + 1)
+    n = max(n for n in numbers if batch_size % (n * len(owned)) == 0)
+    return _line([device for some in owned for device in some[:n]])
+
+
+def local_mesh() -> Mesh:
+    """All devices of this process, for what it does alone."""
+    return _line(jax.local_devices())
+
+
+def _line(chosen: list[Any]) -> Mesh:
+    return Mesh(np.array(chosen), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(grid: Mesh) -> NamedSharding:
+    """The same array on every device of a mesh."""
+    return NamedSharding(grid, PartitionSpec())
+
+
+def put_batch(batch: Any, grid: Mesh, *, axis: int = 0) -> Any:
+    """Moves a batch of NumPy arrays to the devices of a mesh, split evenly along `axis`.
+
+    Args:
+        batch: tree of arrays; of several processes, each gives its own part.
+        grid: a mesh whose size divides the whole batch.
         axis: the axis that counts samples (1 for a WGAN-GP batch, whose first counts updates).
     """
-    grid = mesh()
     split = NamedSharding(grid, PartitionSpec(*([None] * axis), "data"))
-    whole = NamedSharding(grid, PartitionSpec())
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
 
-    def put(x):
-        even = x.ndim > axis and x.shape[axis] % grid.size == 0
-        return jax.make_array_from_process_local_data(split if even else whole, x)
 
-    return jax.tree.map(put, batch)
+def local(tree: Any) -> Any:
+    """One device's copy of replicated arrays, which this process can use without the others."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def keep_compiled() -> None:

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from semjax import devices
+from semjax import devices, processes
 from semjax.checkpoints import Checkpoints
 from semjax.watch import Finding
 
@@ -44,6 +44,7 @@ def fit(
     batches: Iterator,
     folder: Path,
     *,
+    batch_size: int,
     seed: int,
     steps: int,
     log_every: int,
@@ -55,12 +56,15 @@ def fit(
     """Trains up to `steps`, from the newest checkpoint in `folder` if there is one.
 
     The key of a step is folded from the seed and the state's own step, so a training that was
-    interrupted and goes on equals one that never stopped, bit for bit on a CPU.
+    interrupted and goes on equals one that never stopped, bit for bit on a CPU. Batches are split
+    over the devices of all processes; on another number of them, losses differ by rounding only.
 
     Args:
         learner: what to train.
-        batches: iterator of batches (trees of NumPy arrays) that Orbax can checkpoint.
+        batches: iterator of batches (trees of NumPy arrays), with Grain's `get_state` and
+            `set_state`; of several processes, each gives its own part of every batch.
         folder: gets `checkpoints/` and `metrics.jsonl`.
+        batch_size: samples of a batch, over all processes.
         seed: of the initial state and of every step.
         steps: updates in all.
         log_every: updates over which metrics are averaged.
@@ -72,28 +76,36 @@ def fit(
         watch: called with all rows of metrics whenever one is logged; returns what looks wrong.
 
     Returns:
-        The final state.
+        The final state, on one device of this process.
 
     Raises:
         FloatingPointError: a metric is not finite; the message names the step.
     """
     # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
     init_key = jax.random.key(seed, impl="rbg")
-    step_key = jax.random.key(seed)
-    state = jax.jit(learner.init, out_shardings=devices.replicated())(init_key)
-    step_key = jax.device_put(step_key, devices.replicated())
+    grid = devices.mesh(batch_size)
+    replicated = devices.replicated(grid)
+    if grid.size < jax.device_count():
+        logging.warning(
+            "%s: a batch of %d is split evenly over %d of %d devices; the others are idle",
+            *(folder.name, batch_size, grid.size, jax.device_count()),
+        )
+    state = jax.jit(learner.init, out_shardings=replicated)(init_key)
+    step_key = jax.jit(jax.random.key, static_argnums=0, out_shardings=replicated)(seed)
 
     def update(state, batch, key):
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
 
-    update = jax.jit(update, donate_argnums=0)
+    # Replicated, or the compiler would split what it likes, and compile again for it.
+    update = jax.jit(update, donate_argnums=0, out_shardings=replicated)
+    leads = processes.leads()
     checkpoints = Checkpoints(folder / "checkpoints")
     start = checkpoints.latest or 0
     if start:
         state = checkpoints.restore(start, state, batches)
         logging.info("%s: going on from step %d of %d", folder.name, start, steps)
     metrics_path = folder / "metrics.jsonl"
-    rows = _cut_metrics(metrics_path, start)
+    rows = _cut_metrics(metrics_path, start) if leads else []
     said: set[str] = set()
 
     def warn(findings: Sequence[Finding] | None, step: int) -> None:
@@ -105,9 +117,12 @@ def fit(
 
     pending: list[dict[str, jax.Array]] = []
     interval_start = time.monotonic()
-    with _Progress(folder.name, start, steps) as progress, _tensorboard(folder) as board:
+    with (
+        _Progress(folder.name, start, steps, shown=leads) as progress,
+        _tensorboard(folder) if leads else nullcontext(_NoBoard()) as board,
+    ):
         for step in range(start + 1, steps + 1):
-            batch = devices.put_batch(next(batches), axis=batch_axis)
+            batch = devices.put_batch(next(batches), grid, axis=batch_axis)
             with jax.transfer_guard("disallow"):
                 state, metrics = update(state, batch, step_key)
             pending.append(metrics)
@@ -128,22 +143,24 @@ def fit(
                     f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
                     "Try a lower learning rate."
                 )
-            with metrics_path.open("a") as file:
-                file.write(json.dumps({"step": step, **row}) + "\n")
-            for name, value in row.items():
-                board.add_scalar(name, value, step)
-            progress.show(step, row)
             pending = []
-            rows.append({"step": step, **row})
-            if watch is not None:
-                warn(watch(rows), step)
-            if step % save_every == 0 or step == steps:
-                if sample is not None:  # first, so that a kill cannot leave a picture out
-                    warn(sample(state, step), step)
+            saves = step % save_every == 0 or step == steps
+            if leads:
+                with metrics_path.open("a") as file:
+                    file.write(json.dumps({"step": step, **row}) + "\n")
+                for name, value in row.items():
+                    board.add_scalar(name, value, step)
+                progress.show(step, row)
+                rows.append({"step": step, **row})
+                if watch is not None:
+                    warn(watch(rows), step)
+                if saves and sample is not None:  # first, so that a kill cannot leave a picture out
+                    warn(sample(devices.local(state), step), step)
+            if saves:
                 checkpoints.save(step, state, batches)
             interval_start = time.monotonic()
     checkpoints.close()
-    return state
+    return devices.local(state)
 
 
 def _average(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
@@ -194,12 +211,12 @@ def _tensorboard(folder: Path):
 class _Progress:
     """A bar with the time left on a terminal, plain lines in a log."""
 
-    def __init__(self, name: str, start: int, steps: int):
+    def __init__(self, name: str, start: int, steps: int, *, shown: bool = True):
         self.name, self.start, self.steps = name, start, steps
         self.began = time.monotonic()
         console = Console(stderr=True)
         self.bar = None
-        if console.is_terminal:
+        if shown and console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=20),
