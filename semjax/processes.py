@@ -84,7 +84,7 @@ def joined(values: flags.FlagValues) -> Iterator[None]:
     # After an error, JAX's own way out would wait minutes for processes that wait for this one.
     atexit.register(_leave)
     if not leads():
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)
     logging.info("%d processes with %d devices", jax.process_count(), jax.device_count())
     try:
         yield

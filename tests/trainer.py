@@ -1,9 +1,8 @@
 """Trains tiny learners in a process of its own, since JAX counts devices and processes once.
 
-    python tests/trainer.py FOLDER --learners=cyclegan [--steps=3] [--published] [--die=5]
-        [--distributed …]
+    python tests/trainer.py FOLDER --learners=cyclegan [--steps=3] [--published] [--distributed …]
 
-The first process prints a line of JSON: metrics, weights, and compilations of the step by learner.
+With SEMJAX_DIE=1:5 in the environment, process 1 kills itself before its fifth batch. The first process prints a line of JSON: metrics, weights, and compilations of the step by learner.
 """
 
 import json
@@ -33,7 +32,6 @@ def define():
     flags.DEFINE_list("learners", [], "", flag_values=values)
     flags.DEFINE_integer("steps", 3, "", flag_values=values)
     flags.DEFINE_bool("published", False, "", flag_values=values)
-    flags.DEFINE_integer("die", 0, "before this batch", flag_values=values)
     return values
 
 
@@ -47,10 +45,11 @@ class Compilations(logging.Handler):
 
 
 class Dying:
-    """A stream that ends its process."""
+    """A stream that may end its process."""
 
-    def __init__(self, stream, last):
-        self.stream, self.left = stream, last
+    def __init__(self, stream):
+        who, _, last = os.environ.get("SEMJAX_DIE", "").partition(":")
+        self.stream, self.left = stream, int(last) if who == str(processes.place()[0]) else -1
 
     def __next__(self):
         self.left -= 1
@@ -89,7 +88,7 @@ def train(name, folder, values):
     with jax.log_compiles():
         state = fit(
             conftest.make_learner(name, parts),
-            Dying(stream, values.die) if values.die else stream,
+            Dying(stream),
             folder,
             batch_size=size[1] if isinstance(size, tuple) else size,
             batch_axis=isinstance(size, tuple),
