@@ -5,13 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from absl import flags
 
-from semjax import processes
+from semjax import batch, processes
 from semjax.data import batches
 
 ROOT = Path(__file__).parents[1]
@@ -152,7 +155,7 @@ def test_flags_that_do_not_go_together_are_refused(given, wrong):
 
 
 def test_outside_a_cluster_it_says_what_to_give():
-    command = ["launch.py", "--config=configs/smoke.py", "--distributed", "--workdir=/nonexistent/x"]
+    command = ["launch.py", "--config=configs/smoke.py", "--distributed", "--workdir=/no/where"]
     codes, _, errors = finish(start(command, 1, GLIBC_TUNABLES=""))
     assert codes == [1]
     assert "error: --distributed: no cluster is detected here" in errors[0]
@@ -173,6 +176,57 @@ def test_every_item_is_one_process_s(n, monkeypatch):
         monkeypatch.setattr(processes, "place", lambda i=i: (i, n))
         shares.append(processes.share(list(range(7))))
     assert sorted(sum(shares, [])) == list(range(7))
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """`together(n, act)` calls `act(number)` in n threads that are processes to one another."""
+
+    def run(n, act):
+        barrier, numbers, found = threading.Barrier(n, timeout=PATIENCE_S), threading.local(), {}
+        monkeypatch.setattr(processes, "place", lambda: (getattr(numbers, "own", 0), n))
+        monkeypatch.setattr(processes, "meet", lambda name: barrier.wait())
+
+        def one(number):
+            numbers.own = number
+            try:
+                found[number] = act(number)
+            except Exception:
+                barrier.abort()
+                raise
+
+        with ThreadPoolExecutor(n) as pool:
+            list(pool.map(one, range(n)))
+        return [found[i] for i in range(n)]
+
+    return run
+
+
+def test_processes_share_a_folder_of_images(bright, discs, tmp_path, write_image, together):
+    names = [f"field{i}" for i in range(5)]
+    for i, name in enumerate(names):
+        write_image(tmp_path / "images" / f"{name}.tif", np.roll(discs[0], 7 * i, axis=1))
+    bad = tmp_path / "images" / "field3.tif"
+    good = bad.read_bytes()
+    bad.write_bytes(good[:100])
+
+    def measure(out):
+        return lambda number: batch.run(bright, [tmp_path / "images"], tmp_path / out)
+
+    (first, second) = together(2, measure("both"))
+    assert first == {"field3": "another process failed, and says why"}  # the second of each two
+    assert list(second) == ["field3"] and second["field3"] != first["field3"]
+    table = pd.read_csv(tmp_path / "both" / "images.csv")
+    assert list(table["image"]) == [name for name in names if name != "field3"]
+    # Another number of processes goes on with what is left.
+    bad.write_bytes(good)
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "both" / "labels").iterdir()}
+    assert together(3, measure("both")) == [{}, {}, {}]
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    assert together(1, measure("alone")) == [{}]
+    for table in ("images.csv", "particles.csv"):
+        both, alone = ((tmp_path / out / table).read_bytes() for out in ("both", "alone"))
+        assert both == alone
 
 
 def test_a_folder_that_is_not_shared_is_named(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
     python tests/trainer.py FOLDER --learners=cyclegan [--steps=3] [--published] [--distributed …]
 
-With SEMJAX_DIE=1:5 in the environment, process 1 kills itself before its fifth batch. The first process prints a line of JSON: metrics, weights, and compilations of the step by learner.
+With SEMJAX_DIE=1:5 in the environment, process 1 kills itself before its fifth batch. The first
+process prints a line of JSON: metrics, weights, and compilations of the step by learner.
 """
 
 import json
