@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh axis `data`, parameters on every device, batches split over them."""
+"""Where arrays live: parameters on every device of one mesh, batches split over them."""
 
 import os
 from pathlib import Path
@@ -9,30 +9,18 @@ import numpy as np
 import pooch
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+AXES = ("process", "device")
 
-def mesh(batch_size: int) -> Mesh:
-    """The devices that divide a batch evenly, as many as there are, in one axis `data`.
 
-    Every process has the same number of them, and they stand in the order of the processes: the
-    first samples of a batch belong to the first process. The compiler decides how to share the
-    work.
-
-    Args:
-        batch_size: samples of a batch, over all processes; a multiple of their number.
-    """
-    owned = [jax.local_devices(process_index=i) for i in range(jax.process_count())]
-    numbers = range(1, min(map(len, owned)) + 1)
-    n = max(n for n in numbers if batch_size % (n * len(owned)) == 0)
-    return _line([device for some in owned for device in some[:n]])
+def mesh() -> Mesh:
+    """All devices of all processes: a row a process. The compiler decides how to share the work."""
+    rows = [jax.local_devices(process_index=i) for i in range(jax.process_count())]
+    return Mesh(np.array(rows), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def local_mesh() -> Mesh:
     """All devices of this process, for what it does alone."""
-    return _line(jax.local_devices())
-
-
-def _line(chosen: list[Any]) -> Mesh:
-    return Mesh(np.array(chosen), ("data",), axis_types=(AxisType.Auto,))
+    return Mesh(np.array([jax.local_devices()]), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(grid: Mesh) -> NamedSharding:
@@ -40,16 +28,30 @@ def replicated(grid: Mesh) -> NamedSharding:
     return NamedSharding(grid, PartitionSpec())
 
 
+def split(grid: Mesh, *, axis: int = 0) -> NamedSharding:
+    """An array's part on every device of a mesh, along `axis`."""
+    return NamedSharding(grid, PartitionSpec(*([None] * axis), AXES))
+
+
 def put_batch(batch: Any, grid: Mesh, *, axis: int = 0) -> Any:
-    """Moves a batch of NumPy arrays to the devices of a mesh, split evenly along `axis`.
+    """Moves a batch of NumPy arrays to the devices of a mesh, split along `axis`.
+
+    What a process's devices cannot split evenly is put whole on each of them; with a constraint to
+    `split` in the compiled function, they share the work nevertheless, some with a sample less.
 
     Args:
         batch: tree of arrays; of several processes, each gives its own part.
-        grid: a mesh whose size divides the whole batch.
+        grid: a mesh.
         axis: the axis that counts samples (1 for a WGAN-GP batch, whose first counts updates).
     """
-    split = NamedSharding(grid, PartitionSpec(*([None] * axis), "data"))
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
+    whole = NamedSharding(grid, PartitionSpec(*([None] * axis), AXES[0]))
+
+    def put(x):
+        even = x.shape[axis] % grid.shape[AXES[1]] == 0
+        sharding = split(grid, axis=axis) if even else whole
+        return jax.make_array_from_process_local_data(sharding, x)
+
+    return jax.tree.map(put, batch)
 
 
 def local(tree: Any) -> Any:

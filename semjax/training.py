@@ -44,7 +44,6 @@ def fit(
     batches: Iterator,
     folder: Path,
     *,
-    batch_size: int,
     seed: int,
     steps: int,
     log_every: int,
@@ -64,7 +63,6 @@ def fit(
         batches: iterator of batches (trees of NumPy arrays), with Grain's `get_state` and
             `set_state`; of several processes, each gives its own part of every batch.
         folder: gets `checkpoints/` and `metrics.jsonl`.
-        batch_size: samples of a batch, over all processes.
         seed: of the initial state and of every step.
         steps: updates in all.
         log_every: updates over which metrics are averaged.
@@ -83,17 +81,13 @@ def fit(
     """
     # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
     init_key = jax.random.key(seed, impl="rbg")
-    grid = devices.mesh(batch_size)
-    replicated = devices.replicated(grid)
-    if grid.size < jax.device_count():
-        logging.warning(
-            "%s: a batch of %d is split evenly over %d of %d devices; the others are idle",
-            *(folder.name, batch_size, grid.size, jax.device_count()),
-        )
+    grid = devices.mesh()
+    replicated, split = devices.replicated(grid), devices.split(grid, axis=batch_axis)
     state = jax.jit(learner.init, out_shardings=replicated)(init_key)
     step_key = jax.jit(jax.random.key, static_argnums=0, out_shardings=replicated)(seed)
 
     def update(state, batch, key):
+        batch = jax.lax.with_sharding_constraint(batch, split)
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
 
     # Replicated, or the compiler would split what it likes, and compile again for it.

@@ -113,8 +113,8 @@ def test_processes_make_together_the_batches_of_one(n, batch_size, monkeypatch):
     whole, state = take(0, 1)
     parts = [take(i, n) for i in range(n)]
     axis = 0 if batch_size == 6 else 1
-    for i, batch in enumerate(whole):
-        assert np.array_equal(np.concatenate([part[i] for part, _ in parts], axis), batch)
+    for i, expected in enumerate(whole):
+        assert np.array_equal(np.concatenate([part[i] for part, _ in parts], axis), expected)
     assert all(other == state for _, other in parts)
     # Another number of processes goes on from there.
     following, _ = take(0, 1, state)

@@ -91,7 +91,6 @@ def train(name, folder, values):
             conftest.make_learner(name, parts),
             Dying(stream),
             folder,
-            batch_size=size[1] if isinstance(size, tuple) else size,
             batch_axis=isinstance(size, tuple),
             seed=0,
             steps=values.steps,

@@ -92,7 +92,6 @@ def run(config: ConfigDict, work: Work) -> dict:
         learner,
         batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed + c.repeat),
         work.segment,
-        batch_size=c.batch_size,
         seed=config.seed + c.repeat,
         steps=c.steps,
         log_every=c.log_every,

@@ -105,7 +105,6 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         learner,
         batches.training(len(given), make, batch_size=(c.n_critic, c.batch_size), seed=config.seed),
         work.shapes,
-        batch_size=c.batch_size,
         seed=config.seed,
         steps=c.steps,
         log_every=c.log_every,

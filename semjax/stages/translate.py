@@ -131,7 +131,6 @@ def run(config: ConfigDict, work: Work) -> dict:
         learner,
         batches.training(len(masks), make, batch_size=c.batch_size, seed=config.seed),
         work.translate,
-        batch_size=c.batch_size,
         seed=config.seed,
         steps=c.steps,
         log_every=c.log_every,

@@ -98,7 +98,7 @@ def place_batch(
 
         return jax.lax.map(one, (index, targets))
 
-    whole, split = PartitionSpec(), PartitionSpec("data")
+    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
     spread = jax.shard_map(
         some,
         mesh=mesh,
