@@ -1,10 +1,9 @@
 """What training over many devices and measuring a million micrographs would cost.
 
-    JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=5 python benchmarks/scaling.py
+    python benchmarks/scaling.py
 
-Operations are counted by XLA and bytes from the parameters' shapes; nothing is trained. What is
-sent between devices is read from the WGAN-GP's and the segmenter's compiled steps, as far as the
-simulated devices divide their batches. docs/scaling.md explains the model and its assumptions.
+Operations are counted by XLA and bytes from the parameters' shapes; nothing is compiled or trained.
+docs/scaling.md explains the model and what is assumed.
 """
 
 import math
@@ -16,8 +15,12 @@ from cost import count_shapes, count_translate, count_unet
 from semjax import networks, settings, variants
 from semjax.learners import classifier, segmenter
 
-RATE = 0.4 * 790e12  # FLOP/s a device: the goal for bf16 on an H200, assumed
-WGAN_RATE = 0.2 * 400e12  # float32 by TF32, assumed
+RATES = {  # FLOP/s a device, assumed: 40 % of an H200's matrix rate in bf16; TF32 for the first
+    "shapes": 80e12,
+    "translate": 316e12,
+    "segment": 316e12,
+    "classify": 316e12,
+}
 LINKS = {  # bytes/s a device can send, s for a message; assumed, from the makers' data sheets
     "NVLink 4": (450e9, 10e-6),
     "ICI, TPU v5e": (100e9, 5e-6),
@@ -37,7 +40,7 @@ def count_bytes(network, shape, **kwargs):
 
 
 def trainings(c):
-    """By name: steps, batch, operations a step, bytes to add up a step and in how many rounds."""
+    """By name: settings, operations a step, bytes of gradients to add up in a step."""
     outline = (1, 64, 64, 1)
     generator = networks.make(
         networks.OUTLINE_GENERATORS, "wgan", {"outline_px": 64, "width": c.shapes.generator_width}
@@ -72,9 +75,9 @@ def trainings(c):
 
 def seconds(n, batch, flops, size, rate, bandwidth, latency):
     """A step on n devices: arithmetic of the fullest device, then the gradients' ring."""
-    used = max(d for d in range(1, n + 1) if batch % d == 0)
-    ring = 2 * (used - 1) / used * size / bandwidth + 2 * (used - 1) * latency
-    return flops / used / rate + ring
+    share = math.ceil(batch / n) / batch
+    ring = 2 * (n - 1) / n * size / bandwidth + 2 * (n - 1) * latency
+    return flops * share / rate + ring
 
 
 def predict_flops(c):
@@ -122,14 +125,15 @@ def main():
                 for name, (c, flops, size) in found.items():
                     batch = c.batch_size if batches == "as they are" else 64
                     work = flops * batch / c.batch_size
-                    rate = WGAN_RATE if name == "shapes" else RATE
+                    rate = RATES[name]
                     whole += c.steps * seconds(n, batch, work, size, rate, bandwidth, latency)
                     ideal += c.steps * work / n / rate
                 cells.append(f"{whole / 60:.1f} ({100 * ideal / whole:.0f} %)")
             print(f"{link:22}" + "".join(f"{cell:>13}" for cell in cells))
     n_tiles, flops = predict_flops(config)
     print(f"\na micrograph of {IMAGE_PX}: {n_tiles} tiles, {flops / 1e12:.3f} TFLOP")
-    print(f"a million of them: {flops * 1e6 / RATE / 3600:.1f} device hours at the assumed rate")
+    hours = flops * 1e6 / RATES["segment"] / 3600
+    print(f"a million of them: {hours:.1f} device hours at the assumed rate")
 
 
 if __name__ == "__main__":
