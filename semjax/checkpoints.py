@@ -1,4 +1,4 @@
-"""Checkpoints of a training, and model folders. The only file that speaks to Orbax."""
+"""Checkpoints of a training, by Orbax, and model folders."""
 
 import json
 import os

@@ -18,6 +18,7 @@ from absl import flags, logging
 
 T = TypeVar("T")
 PATIENCE_S = 90  # a network disk may show new files late
+LONGEST_WAIT_MS = 7 * 24 * 3600 * 1000
 
 USAGE = """\
   --distributed         one of several processes that work together, started with the same command;
@@ -131,10 +132,17 @@ def leads() -> bool:
 
 
 def meet(name: str) -> None:
-    """Waits until every process has come to the point of this name."""
+    """Waits until every process has come to the point of this name, for days if need be.
+
+    Raises:
+        AssertionError: some process has come to a point of another name.
+    """
     if place()[1] > 1:
         from jax.experimental import multihost_utils
+        from orbax.checkpoint import multihost
 
+        # The devices' own way to wait gives up after half an hour on CPUs.
+        multihost.get_barrier_sync_fn()(key="meet", timeout_ms=LONGEST_WAIT_MS)
         multihost_utils.sync_global_devices(name)
 
 
