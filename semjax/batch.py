@@ -10,7 +10,7 @@ from absl import logging
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from semjax import devices, measured, measuring, messages, models
+from semjax import devices, measured, measuring, messages, models, processes
 from semjax.data import images, metadata
 from semjax.exports import fiji
 from semjax.models import Model
@@ -37,7 +37,8 @@ def run(
 ) -> dict[str, str]:
     """Measures images, and writes a measured folder (see `measured`).
 
-    Images that are there already, made from the same files, are not measured again.
+    Images that are there already, made from the same files, are not measured again. Processes
+    share the images; the first of them writes the tables.
 
     Args:
         model_path: a model folder, or a finished work folder.
@@ -53,7 +54,7 @@ def run(
         imagej_table: whether `imagej.csv` is written as well, with ImageJ's names of columns.
 
     Returns:
-        What went wrong, by the image's name.
+        What went wrong, by the image's name; the first process names those of the others, too.
 
     Raises:
         FileNotFoundError: no model or no images.
@@ -81,8 +82,8 @@ def run(
     }
     devices.keep_compiled()
     work = Work(out)
-    work.create()
-    with work.lock(), messages.keep(work.log):
+    with _held(work):
+        processes.meet("folder")
         before = _look(work.path)
         sizes = _read_sizes(paths, pixel_size_nm, calibration)
         calibrated = any(sizes.values()) or before.get("unit") == "nm"
@@ -93,16 +94,23 @@ def run(
             "model": measured.describe(model, path=str(model_path)),
             "settings": settings,
         }
+        processes.meet("looked")
         if before:
             _compare(work.path, before, facts)
-        else:
+        elif processes.leads():
             write_json(work.path / "measured.json", {"format": measured.FORMAT, **facts})
         if not calibrated:
             logging.warning("no pixel size in the images' tags; results are in pixels")
         if not rescale:
             _warn({name: measuring.doubt_pixels(model, size) for name, size in sizes.items()})
         todo = [(path, sizes.get(path.stem)) for path in paths]
-        errors = _measure_all(work.path, model, todo, facts)
+        errors = _measure_all(work.path, model, processes.share(todo), facts)
+        processes.meet("measured")
+        if not processes.leads():
+            return errors
+        for path in paths:
+            if not (work.path / "done" / f"{path.stem}.json").is_file():
+                errors.setdefault(path.stem, "another process failed, and says why")
         names = [p.stem for p in sorted((work.path / "done").glob("*.json"), key=images.natural)]
         if names:
             _, particles, told = measured.finish(
@@ -116,6 +124,17 @@ def run(
                 logging.info("%s: %s", key, value)
             _report(work)
     return errors
+
+
+@contextmanager
+def _held(work: Work) -> Iterator[None]:
+    """The folder made and locked, with a log, by the process that writes its tables."""
+    if not processes.leads():
+        yield
+        return
+    work.create()
+    with work.lock(), messages.keep(work.log):
+        yield
 
 
 def _report(work: Work) -> None:

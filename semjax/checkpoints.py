@@ -1,4 +1,4 @@
-"""Checkpoints of a training, and model folders. The only file that speaks to Orbax."""
+"""Checkpoints of a training, by Orbax, and model folders."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -16,15 +16,43 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
+from semjax import processes
 from semjax.workdir import explained, whole, write_text
 
 MODEL_FORMAT = 1
 OLDEST = 1  # format of a model folder's files that is still read
 LARGEST_JSON = 2**22  # bytes; ours have some thousand
+POSITION = "process_0-of-1.json"  # as Grain calls it where there is one process
+
+
+class _Position:
+    """The position in the data, the same in every process: any number of them can go on from it."""
+
+    def __init__(self, batches: Any):
+        self.batches = batches
+
+    async def save(self, directory: Any) -> Awaitable[None]:
+        state = json.dumps(self.batches.get_state(), indent=4)
+
+        async def write() -> None:
+            path = await directory.await_creation()
+            if processes.leads():
+                (path / POSITION).write_text(state)
+
+        return write()
+
+    async def load(self, directory: Any) -> Awaitable[None]:
+        async def read() -> None:
+            self.batches.set_state(json.loads((directory / POSITION).read_text()))
+
+        return read()
 
 
 class Checkpoints:
-    """The newest checkpoint of one training: its state and the position in its data."""
+    """The newest checkpoint of one training: its state and the position in its data.
+
+    Of several processes, all call `save` and `restore` together.
+    """
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,11 +72,15 @@ class Checkpoints:
 
     def save(self, step: int, state: Any, batches: Any) -> None:
         """Writes state and data position; an earlier checkpoint is removed after that."""
-        if step != self.latest:
-            with explained(self.folder / str(step)), self._disk_errors():
-                self._checkpointer.save_checkpointables(
-                    step, {"state": state, "batches": batches}, force=True
-                )
+        if step == self.latest:
+            return
+        context = ocp.Context()
+        # Or every device would write a slice of every array, and compile the cutting of each.
+        context.array.saving.use_replica_parallel = False
+        with explained(self.folder / str(step)), self._disk_errors(), context:
+            self._checkpointer.save_checkpointables(
+                step, {"state": state, "batches": _Position(batches)}, force=True
+            )
 
     def restore(self, step: int, state: Any, batches: Any) -> Any:
         """Returns the state saved at `step` and moves `batches` to its position.
@@ -62,7 +94,7 @@ class Checkpoints:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
         )
         loaded = self._checkpointer.load_checkpointables(
-            step, {"state": abstract, "batches": batches}
+            step, {"state": abstract, "batches": _Position(batches)}
         )
         return loaded["state"]
 

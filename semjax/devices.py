@@ -1,40 +1,62 @@
-"""Where arrays live: one mesh axis `data`, parameters on every device, batches split over them."""
+"""Where arrays live: parameters on every device of one mesh, batches split over them."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pooch
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+AXES = ("process", "device")
+
 
 def mesh() -> Mesh:
-    """All devices in one axis `data`; the compiler decides how to share the work."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    """All devices of all processes: a row a process. The compiler decides how to share the work."""
+    rows = [jax.local_devices(process_index=i) for i in range(jax.process_count())]
+    return Mesh(np.array(rows), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
-def replicated() -> NamedSharding:
-    """The same array on every device."""
-    return NamedSharding(mesh(), PartitionSpec())
+def local_mesh() -> Mesh:
+    """All devices of this process, for what it does alone."""
+    return Mesh(np.array([jax.local_devices()]), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
-def put_batch(batch: Any, *, axis: int = 0) -> Any:
-    """Moves a batch of NumPy arrays to the devices, split along `axis` where that is even.
+def replicated(grid: Mesh) -> NamedSharding:
+    """The same array on every device of a mesh."""
+    return NamedSharding(grid, PartitionSpec())
+
+
+def split(grid: Mesh, *, axis: int = 0) -> NamedSharding:
+    """An array's part on every device of a mesh, along `axis`."""
+    return NamedSharding(grid, PartitionSpec(*([None] * axis), AXES))
+
+
+def put_batch(batch: Any, grid: Mesh, *, axis: int = 0) -> Any:
+    """Moves a batch of NumPy arrays to the devices of a mesh, split along `axis`.
+
+    What a process's devices cannot split evenly is put whole on each of them; with a constraint to
+    `split` in the compiled function, they share the work nevertheless, some with a sample less.
 
     Args:
-        batch: tree of arrays.
+        batch: tree of arrays; of several processes, each gives its own part.
+        grid: a mesh.
         axis: the axis that counts samples (1 for a WGAN-GP batch, whose first counts updates).
     """
-    grid = mesh()
-    split = NamedSharding(grid, PartitionSpec(*([None] * axis), "data"))
-    whole = NamedSharding(grid, PartitionSpec())
+    whole = NamedSharding(grid, PartitionSpec(*([None] * axis), AXES[0]))
 
     def put(x):
-        even = x.ndim > axis and x.shape[axis] % grid.size == 0
-        return jax.make_array_from_process_local_data(split if even else whole, x)
+        even = x.shape[axis] % grid.shape[AXES[1]] == 0
+        sharding = split(grid, axis=axis) if even else whole
+        return jax.make_array_from_process_local_data(sharding, x)
 
     return jax.tree.map(put, batch)
+
+
+def local(tree: Any) -> Any:
+    """One device's copy of replicated arrays, which this process can use without the others."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def keep_compiled() -> None:

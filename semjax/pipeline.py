@@ -11,7 +11,7 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import marks, messages, validate, variants, versions, workdir
+from semjax import marks, messages, processes, validate, variants, versions, workdir
 from semjax.workdir import Work
 
 STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
@@ -53,6 +53,48 @@ def run(
 
         rows.check(config)
     plan = marks.plan(config, work, names, redo)
+    shared = _choose_shared(config, plan)
+    # All have read what is there, before it is changed, and have come to the same plan.
+    processes.meet(f"stages {','.join(shared)}")
+    if processes.leads():
+        _lead(config, work, plan, shared)
+    else:
+        for name in shared:
+            processes.meet(name)
+            processes.await_file(work.stage(name) / "started.json")
+            load_stage(name)(config, work)
+    processes.meet("report")
+    return work
+
+
+def _choose_shared(config: ConfigDict, plan: Mapping[str, marks.Action]) -> list[str]:
+    """The stages that all processes work on: trainings, and the measuring of images.
+
+    Raises:
+        ValueError: batches cannot be shared evenly.
+    """
+    trained = {
+        "shapes": config.shapes.method == "wgan",
+        "translate": config.translate.source == "cyclegan",
+        "segment": True,
+        "classify": True,
+    }
+    n_processes = processes.place()[1]
+    for name in trained:
+        size = config[name].batch_size
+        if name in plan and trained[name] and size % n_processes:
+            raise ValueError(
+                f"config.{name}.batch_size (={size}) cannot be shared by {n_processes} processes; "
+                "make it a multiple of their number, or start another number of them"
+            )
+    running = [name for name, action in plan.items() if action.kind != "skip"]
+    return [name for name in running if trained.get(name, name == "measure")]
+
+
+def _lead(
+    config: ConfigDict, work: Work, plan: Mapping[str, marks.Action], shared: Sequence[str]
+) -> None:
+    """Runs the stages of a plan and writes the report; meets the others at shared stages."""
     work.create()
     with work.lock(), messages.keep(work.log):
         _write_config(config, work)
@@ -61,14 +103,13 @@ def run(
             if action.kind == "skip":
                 logging.info("%s: done, skipped", name)
                 continue
-            _run_stage(name, action, config, work)
+            _run_stage(name, action, config, work, shared=name in shared)
             _write_report(config, work)
         # A run killed between a stage's mark and its report left the report behind.
         done = [mark.stat().st_mtime for mark in work.path.glob("*/done.json")]
         if not work.report.exists() or work.report.stat().st_mtime < max(done, default=0.0):
             _write_report(config, work)
     logging.info("report: %s", work.report)
-    return work
 
 
 def choose_stages(
@@ -164,7 +205,9 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) -> None:
+def _run_stage(
+    name: str, action: marks.Action, config: ConfigDict, work: Work, *, shared: bool
+) -> None:
     """Runs one stage and marks it as done, last and at once; not if it had nothing to do."""
     folder = work.stage(name)
     logging.info("%s: %s", name, action.reason)
@@ -177,6 +220,8 @@ def _run_stage(name: str, action: marks.Action, config: ConfigDict, work: Work) 
     memory.forget()
     began = time.monotonic()
     try:
+        if shared:
+            processes.meet(name)
         summary = load_stage(name)(config, work)
     except BaseException:
         marks.pause(work, name, start, seconds=time.monotonic() - began)

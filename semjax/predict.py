@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from semjax import checkpoints, networks
+from semjax import checkpoints, devices, networks
 from semjax.analysis import evidence, regions
 from semjax.analysis import split as splitting
 from semjax.data import tiles
@@ -71,20 +71,25 @@ def run_batches(model: Model, stack: np.ndarray, *, batch_size: int, sigmoid: bo
     Args:
         model: the network.
         stack: (n, h, w, c) float32 in [-1, 1].
-        batch_size: tiles a call; the last call is filled up, so that one shape is compiled.
+        batch_size: tiles a call, rounded up to a multiple of the devices of this process; the
+            last call is filled up, so that one shape is compiled.
         sigmoid: whether the outputs are logits to be turned into probabilities.
 
     Returns:
         (n, h, w, k) float32.
     """
     activation = "sigmoid" if sigmoid else "none"
+    grid = devices.local_mesh()
+    batch_size = grid.size * ceil(batch_size / grid.size)
+    variables = jax.device_put(model.variables, devices.replicated(grid))
     out = []
     for start in range(0, len(stack), batch_size):
         batch = stack[start : start + batch_size]
         n = len(batch)
         if n < batch_size:
             batch = np.concatenate([batch, np.zeros((batch_size - n, *batch.shape[1:]), "f4")])
-        out.append(np.asarray(_run(model.network, model.variables, batch, activation))[:n])
+        batch = devices.put_batch(batch, grid)
+        out.append(np.asarray(_run(model.network, variables, batch, activation))[:n])
     return np.concatenate(out)
 
 

@@ -7,13 +7,14 @@ itself or with an earlier row are links to theirs, so nothing is trained twice.
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import marks, pipeline, validate, variants, workdir
+from semjax import marks, pipeline, processes, validate, variants, workdir
 from semjax.report import figures, markup
 from semjax.workdir import Work
 
@@ -105,11 +106,14 @@ def run(config: ConfigDict, work: Work) -> None:
         work: the work folder of the finished run.
     """
     folders = {OURS: work}
-    with work.lock():  # nothing that rows share is made again meanwhile
+    # Nothing that rows share is made again meanwhile.
+    with work.lock() if processes.leads() else nullcontext():
         for name in rows_of(config):
             row, settings = Work(work.path / "rows" / name), settings_of(config, name)
-            row.create()
-            link(settings, row, list(folders.values()))
+            if processes.leads():
+                row.create()
+                link(settings, row, list(folders.values()))
+            processes.meet(f"row {name}")
             logging.info("row %s", name)
             try:
                 pipeline.run(settings, row.path)
@@ -118,6 +122,8 @@ def run(config: ConfigDict, work: Work) -> None:
                     f"row {name!r}: {error}\nTo have the row made anew, delete {row.path}."
                 ) from error
             folders[name] = row
+        if not processes.leads():
+            return
         if config.repeats:
             again = {k: v for k, v in folders.items() if k == OURS or k.startswith(REPEAT)}
             write_spread(again)

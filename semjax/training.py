@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from semjax import devices, interrupts
+from semjax import devices, interrupts, processes
 from semjax.checkpoints import Checkpoints
 from semjax.watch import Finding
 from semjax.workdir import explained, write_text
@@ -57,11 +57,13 @@ def fit(
 
     The key of a step is folded from the seed and the state's own step, so a training that was
     interrupted and goes on equals one that never stopped, bit for bit on a CPU. Ctrl-C and SIGTERM
-    end it after the step that runs, which is saved; a second one ends it at once.
+    end it after the step that runs, which is saved; a second one ends it at once. Batches are split
+    over the devices of all processes; on another number of them, losses differ by rounding only.
 
     Args:
         learner: what to train.
-        batches: iterator of batches (trees of NumPy arrays) that Orbax can checkpoint.
+        batches: iterator of batches (trees of NumPy arrays), with Grain's `get_state` and
+            `set_state`; of several processes, each gives its own part of every batch.
         folder: gets `checkpoints/` and `metrics.jsonl`.
         seed: of the initial state and of every step.
         steps: updates in all.
@@ -74,7 +76,7 @@ def fit(
         watch: called with all rows of metrics whenever one is logged; returns what looks wrong.
 
     Returns:
-        The final state.
+        The final state, on one device of this process.
 
     Raises:
         FloatingPointError: a metric, or an array of a state to be saved, is not finite; the message
@@ -82,21 +84,25 @@ def fit(
     """
     # A network has a hundred arrays to draw, and XLA compiles the default generator anew for each.
     init_key = jax.random.key(seed, impl="rbg")
-    step_key = jax.random.key(seed)
-    state = jax.jit(learner.init, out_shardings=devices.replicated())(init_key)
-    step_key = jax.device_put(step_key, devices.replicated())
+    grid = devices.mesh()
+    replicated, split = devices.replicated(grid), devices.split(grid, axis=batch_axis)
+    state = jax.jit(learner.init, out_shardings=replicated)(init_key)
+    step_key = jax.jit(jax.random.key, static_argnums=0, out_shardings=replicated)(seed)
 
     def update(state, batch, key):
+        batch = jax.lax.with_sharding_constraint(batch, split)
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
 
-    update = jax.jit(update, donate_argnums=0)
+    # Replicated, or the compiler would split what it likes, and compile again for it.
+    update = jax.jit(update, donate_argnums=0, out_shardings=replicated)
+    leads = processes.leads()
     checkpoints = Checkpoints(folder / "checkpoints")
     start = checkpoints.latest or 0
     if start:
         state = checkpoints.restore(start, state, batches)
         logging.info("%s: going on from step %d of %d", folder.name, start, steps)
     metrics_path = folder / "metrics.jsonl"
-    rows = _cut_metrics(metrics_path, start)
+    rows = _cut_metrics(metrics_path, start) if leads else []
     said: set[str] = set()
 
     def warn(findings: Sequence[Finding] | None, step: int) -> None:
@@ -109,12 +115,13 @@ def fit(
     pending: list[dict[str, jax.Array]] = []
     interval_start = time.monotonic()
     with (
-        interrupts.held() as asked,
-        _Progress(folder.name, start, steps) as progress,
-        _tensorboard(folder) as board,
+        # Of several processes, one alone must not stop at a step of its own.
+        interrupts.held() if processes.place()[1] == 1 else nullcontext([]) as asked,
+        _Progress(folder.name, start, steps, shown=leads) as progress,
+        _tensorboard(folder) if leads else nullcontext(_NoBoard()) as board,
     ):
         for step in range(start + 1, steps + 1):
-            batch = devices.put_batch(next(batches), axis=batch_axis)
+            batch = devices.put_batch(next(batches), grid, axis=batch_axis)
             with jax.transfer_guard("disallow"):
                 state, metrics = update(state, batch, step_key)
             pending.append(metrics)
@@ -136,33 +143,35 @@ def fit(
                     f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
                     "Try a lower learning rate."
                 )
-            with explained(metrics_path), metrics_path.open("a") as file:
-                file.write(json.dumps({"step": step, **row}) + "\n")
-            for name, value in row.items():
-                board.add_scalar(name, value, step)
-            progress.show(step, row)
             pending = []
-            rows.append({"step": step, **row})
-            if watch is not None:
-                warn(watch(rows), step)
-            if step % save_every == 0 or step == steps:
-                if bad := _not_finite(state):
-                    raise FloatingPointError(
-                        f"{folder.name}: {', '.join(bad[:3])} not finite at step {step}, though "
-                        "the losses are; the last good checkpoint is step "
-                        f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
-                        "Try a lower learning rate."
-                    )
-                if sample is not None:  # first, so that a kill cannot leave a picture out
-                    warn(sample(state, step), step)
+            due = step % save_every == 0 or step == steps
+            if (due or stopping) and (bad := _not_finite(state)):
+                raise FloatingPointError(
+                    f"{folder.name}: {', '.join(bad[:3])} not finite at step {step}, though "
+                    "the losses are; the last good checkpoint is step "
+                    f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
+                    "Try a lower learning rate."
+                )
+            if leads:
+                with explained(metrics_path), metrics_path.open("a") as file:
+                    file.write(json.dumps({"step": step, **row}) + "\n")
+                for name, value in row.items():
+                    board.add_scalar(name, value, step)
+                progress.show(step, row)
+                rows.append({"step": step, **row})
+                if watch is not None:
+                    warn(watch(rows), step)
+                # First, so that a kill cannot leave a picture out.
+                if due and sample is not None:
+                    warn(sample(devices.local(state), step), step)
+            if due or stopping:
                 checkpoints.save(step, state, batches)
             if stopping:
-                checkpoints.save(step, state, batches)
                 logging.info("%s: saved at step %d of %d", folder.name, step, steps)
                 break
             interval_start = time.monotonic()
     checkpoints.close()
-    return state
+    return devices.local(state)
 
 
 def _average(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
@@ -221,12 +230,12 @@ def _tensorboard(folder: Path):
 class _Progress:
     """A bar with the time left on a terminal, plain lines in a log."""
 
-    def __init__(self, name: str, start: int, steps: int):
+    def __init__(self, name: str, start: int, steps: int, *, shown: bool = True):
         self.name, self.start, self.steps = name, start, steps
         self.began = time.monotonic()
         console = Console(stderr=True)
         self.bar = None
-        if console.is_terminal:
+        if shown and console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=20),

@@ -15,7 +15,7 @@ ALL += sorted((ROOT / "tests").rglob("*.py"))
 # A library, and the only places (files or folders of the package) that may import it.
 ONLY = {
     "flax.linen": ("networks",),
-    "orbax": ("checkpoints.py",),
+    "orbax": ("checkpoints.py", "processes.py"),
     "grain": ("data",),
     "pooch": ("data", "devices.py"),
     "ml_collections": (

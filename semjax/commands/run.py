@@ -6,9 +6,10 @@ from pathlib import Path
 
 from absl import flags
 
+from semjax import processes
 from semjax.commands import UsageError
 
-USAGE = """\
+USAGE = f"""\
 Runs the workflow from micrographs and outlines to a particle size distribution.
 
   python launch.py --config=FILE.py[:VARIANT] [options]      or      semjax run --config=…
@@ -22,6 +23,7 @@ Runs the workflow from micrographs and outlines to a particle size distribution.
   --stages=shapes,masks           only these stages; all if left away
   --redo=segment                  made again from the start, and what depends on it after it
   --verbosity=1                   also where an error arose
+{processes.USAGE}\
   --help
 
 Started again with the same command, a run goes on where it ended.
@@ -43,8 +45,10 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_list("stages", [], "", flag_values=values)
     flags.DEFINE_list("redo", [], "", flag_values=values)
     flags.DEFINE_integer("verbosity", 0, "", flag_values=values)
+    processes.define(values)
     try:
         rest = values(argv)[1:]
+        processes.check(values)
     except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
         raise UsageError(_say(error)) from error
     if rest:
@@ -86,13 +90,14 @@ def act(values: flags.FlagValues) -> int:
     config = values.config
     overrides = config_flags.get_override_values(values["config"])
     stages = values.stages or None
-    work = pipeline.run(
-        config, values.workdir, stages=stages, redo=values.redo, overrides=overrides
-    )
-    if (config.rows or config.repeats) and stages is None:
-        from semjax import rows
+    with processes.joined(values):
+        work = pipeline.run(
+            config, values.workdir, stages=stages, redo=values.redo, overrides=overrides
+        )
+        if (config.rows or config.repeats) and stages is None:
+            from semjax import rows
 
-        rows.run(config, work)
+            rows.run(config, work)
     return 0
 
 

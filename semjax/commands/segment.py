@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from semjax import processes
 from semjax.commands import UsageError
 
-USAGE = """\
+USAGE = f"""\
 Finds and measures the particles of images with a trained model.
 
   semjax segment MODEL IMAGES --out=DIR [options]
@@ -24,6 +25,7 @@ Finds and measures the particles of images with a trained model.
   --border=weights      whole particles stand for those that the border cuts; drop if left away
   --imagej_table        write imagej.csv too: the particles with ImageJ's names of columns
   --verbosity=1         also where errors arose
+{processes.USAGE}\
   --help
 
 Started again with the same command, it goes on where it ended, and measures again the images whose
@@ -50,8 +52,10 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_enum("border", "drop", ["drop", "weights"], "", flag_values=values)
     flags.DEFINE_bool("imagej_table", False, "", flag_values=values)
     flags.DEFINE_integer("verbosity", 0, "", flag_values=values)
+    processes.define(values)
     try:
         given = values(["semjax", *argv])[1:]
+        processes.check(values)
     except (flags.Error, ValueError) as error:
         raise UsageError(str(error)) from error
     if not values.model and given:
@@ -70,19 +74,20 @@ def act(values: flags.FlagValues) -> int:
     """Does what the flags of `semjax segment` say; 1 if an image could not be measured."""
     from semjax import batch
 
-    errors = batch.run(
-        values.model,
-        values.images,
-        values.out,
-        pixel_size_nm=values.pixel_size_nm,
-        calibration=values.calibration,
-        calibration_uncertainty=values.calibration_uncertainty,
-        info_bar_px=values.info_bar_px,
-        dark_particles=values.dark_particles,
-        border=values.border,
-        rescale=values.rescale,
-        imagej_table=values.imagej_table,
-    )
+    with processes.joined(values):
+        errors = batch.run(
+            values.model,
+            values.images,
+            values.out,
+            pixel_size_nm=values.pixel_size_nm,
+            calibration=values.calibration,
+            calibration_uncertainty=values.calibration_uncertainty,
+            info_bar_px=values.info_bar_px,
+            dark_particles=values.dark_particles,
+            border=values.border,
+            rescale=values.rescale,
+            imagej_table=values.imagej_table,
+        )
     if not errors:
         return 0
     print(f"{len(errors)} image(s) could not be measured:", file=sys.stderr)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
+from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
 from semjax.analysis import evidence, regions, scores
 from semjax.data import augment, batches
 from semjax.learners.classifier import classifier
@@ -38,7 +38,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         network,
         optimizers.adam(optimizers.halving(c.learning_rate, every=c.halve_every)),
         tile_px=c.tile_px,
-        positive_weight=max(total - good, 1) / max(good, 1),
+        positive_weight=processes.agree(max(total - good, 1) / max(good, 1)),
     )
 
     def make(index, rng):
@@ -68,6 +68,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         log_every=c.log_every,
         save_every=c.save_every,
     )
+    if not processes.leads():
+        return {}
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     model = predict.Model({"evidence": None}, network, variables)
     scores_of = [_score(config, model, sample) for sample in held_out]

@@ -3,14 +3,14 @@
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, measured, models
+from semjax import inputs, measured, models, processes
 from semjax.workdir import Work
 
 
 def run(config: ConfigDict, work: Work) -> dict:
     """Writes the measured folder (see `measured`) and the model folder for further images.
 
-    An interrupted stage goes on with the images that are not done.
+    An interrupted stage goes on with the images that are not done. Processes share the images.
     """
     c = config.measure
     pictures = inputs.micrographs(config, work)
@@ -18,10 +18,13 @@ def run(config: ConfigDict, work: Work) -> dict:
     if unit == "px":
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     model = models.of_work(config, work)
-    for picture in pictures:
+    for picture in processes.share(pictures):
         origin = measured.origin_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
         if not measured.is_done(work.measure, picture.name, origin):
             measured.measure(work.measure, model, picture, origin=origin, border=c.border)
+    processes.meet("measured")
+    if not processes.leads():
+        return {}
     facts = {
         "unit": unit,
         "border": c.border,

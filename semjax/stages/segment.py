@@ -5,7 +5,7 @@ import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, stacks
+from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
 from semjax.analysis import edges, scores, split
 from semjax.data import augment, batches
 from semjax.learners.segmenter import segmenter
@@ -99,6 +99,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         save_every=c.save_every,
         sample=sample,
     )
+    if not processes.leads():
+        return {}
     model = model_of(state)
     held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
     tried = _try_thresholds(config, model, held_out_pairs, tile_px)

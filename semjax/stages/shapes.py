@@ -1,11 +1,14 @@
 """Stage 1: many outlines of single particles, like the few that the user drew."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, networks, optimizers, watch
+from semjax import inputs, networks, optimizers, processes, watch
 from semjax.data import augment, batches
 from semjax.learners import wgan_gp
 from semjax.report import figures
@@ -20,11 +23,16 @@ def run(config: ConfigDict, work: Work) -> dict:
     """Writes `outlines.npz` (uint8 0/1, n s s) and pictures of given and drawn outlines."""
     c = config.shapes
     given = inputs.given_outlines(config, work)
-    figures.write_png(
-        work.shapes / "given.png", figures.sheet(list(given[:N_SHOWN] * np.uint8(255)), columns=10)
-    )
+    if processes.leads():
+        figures.write_png(
+            work.shapes / "given.png",
+            figures.sheet(list(given[:N_SHOWN] * np.uint8(255)), columns=10),
+        )
     if c.method == "wgan":
-        drawn = _learn_and_draw(config, work, given)
+        draw = _learn(config, work, given)
+        if not processes.leads():
+            return {}
+        drawn = _draw_usable(config, draw)
     elif c.method == "polygons":
         drawn = synth.random_polygons(
             c.n_outlines,
@@ -53,7 +61,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     }
 
 
-def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.ndarray:
+def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
+    """Trains; returns `draw(n, seed)`, which gives n raw outlines in [-1, 1]."""
     c = config.shapes
     outline_px = given.shape[1]
     generator = networks.make(
@@ -101,9 +110,15 @@ def _learn_and_draw(config: ConfigDict, work: Work, given: np.ndarray) -> np.nda
         sample=sample,
         watch=watch.wgan,
     )
+    return partial(draw, state)
+
+
+def _draw_usable(config: ConfigDict, draw: Callable) -> np.ndarray:
+    """Outlines (n, s, s), uint8 0/1, of those drawn that are one particle."""
+    c = config.shapes
     kept, n, tries = [], 0, 0
     while n < c.n_outlines and tries < 20 + c.n_outlines // 250:
-        raw = draw(state, 500, [config.seed, 1 + tries])
+        raw = draw(500, [config.seed, 1 + tries])
         kept.append(synth.clean(raw, opening_px=c.opening_px))
         n += len(kept[-1])
         tries += 1

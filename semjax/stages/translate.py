@@ -11,7 +11,16 @@ import numpy as np
 import tifffile
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, stacks, watch
+from semjax import (
+    checkpoints,
+    inputs,
+    networks,
+    optimizers,
+    predict,
+    processes,
+    stacks,
+    watch,
+)
 from semjax.data import augment, batches
 from semjax.learners import cyclegan
 from semjax.report import figures
@@ -129,6 +138,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         sample=sample,
         watch=partial(watch.cyclegan, label_smoothing=c.label_smoothing),
     )
+    if not processes.leads():
+        return {}
     models = {}
     for name in ("to_image", "to_mask"):
         folder = work.translate / "model" / name

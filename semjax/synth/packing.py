@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
+from jax.sharding import Mesh, PartitionSpec
 
 from semjax.synth.perlin import perlin
 
@@ -83,15 +84,31 @@ class Canvas(NamedTuple):
     col: jax.Array
 
 
-@partial(jax.jit, static_argnames="plan")
-def place_batch(key, index, targets, bank: Bank, rules: Rules, plan: Plan) -> dict[str, jax.Array]:
-    """Assemble the masks with the numbers `index` (n,), towards the foreground `targets` (n,)."""
+@partial(jax.jit, static_argnames=("plan", "mesh"))
+def place_batch(
+    key, index, targets, bank: Bank, rules: Rules, plan: Plan, mesh: Mesh
+) -> dict[str, jax.Array]:
+    """Assemble the masks with the numbers `index` (n,), towards the foreground `targets` (n,).
 
-    def one(args):
-        i, target = args
-        return _place_one(jax.random.fold_in(key, i), target, bank, rules, plan)
+    The devices of the mesh share them; its size divides n.
+    """
 
-    return jax.lax.map(one, (index, targets))
+    def some(key, index, targets, bank, rules):
+        def one(args):
+            i, target = args
+            return _place_one(jax.random.fold_in(key, i), target, bank, rules, plan)
+
+        return jax.lax.map(one, (index, targets))
+
+    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
+    spread = jax.shard_map(
+        some,
+        mesh=mesh,
+        in_specs=(whole, split, split, whole, whole),
+        out_specs=split,
+        check_vma=False,  # loops begin with constants, the same on all devices, and go on apart
+    )
+    return spread(key, index, targets, bank, rules)
 
 
 def _place_one(key, target, bank: Bank, rules: Rules, plan: Plan) -> dict[str, jax.Array]:

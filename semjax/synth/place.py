@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from semjax import devices
 from semjax.synth.outlines import signed_distances
 from semjax.synth.packing import CELL_PX, LIMIT, Bank, Plan, Rules, place_batch
 
-BATCH = 16  # masks a compiled call
+BATCH = 16  # masks a compiled call on every device
 STAMPS = (0.25, 0.4, 0.6, 1.0)  # sizes of stamps beside the largest particle's
 RIM = 0.35  # brightness of a dome at its particle's border
 
@@ -173,21 +174,25 @@ def assemble(
         max_overlap=float(max_overlap),
         min_visible=float(min_visible),
     )
+    mesh = devices.local_mesh()
+    n_call = BATCH * mesh.size
     # Every call has the same shapes: the last one is filled up with masks that are dropped.
-    index = np.arange(-(-n_masks // BATCH) * BATCH)
+    index = np.arange(-(-n_masks // n_call) * n_call)
     targets = np.zeros(len(index), np.float32)
     if foreground is not None:
         targets[:n_masks] = foreground
-    bank = jax.device_put(Bank(fields, centroids, radii.astype(np.float32)))
+    made = Bank(fields, centroids, radii.astype(np.float32))
+    bank = jax.device_put(made, devices.replicated(mesh))
 
     def place(start: int) -> dict[str, np.ndarray]:
-        part = slice(start, start + BATCH)
-        return jax.device_get(place_batch(key, index[part], targets[part], bank, rules, plan))
+        part = slice(start, start + n_call)
+        placed = place_batch(key, index[part], targets[part], bank, rules, plan, mesh)
+        return jax.device_get(placed)
 
     parts = [place(0)]  # compiled here, once for all threads
     # A loop over single particles keeps one core busy: several cores work on several batches.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts += pool.map(place, range(BATCH, len(index), BATCH))
+        parts += pool.map(place, range(n_call, len(index), n_call))
     whole = {k: np.concatenate([p[k] for p in parts])[:n_masks] for k in Assembled._fields}
     for name in ("whole_area_px", "visible_area_px", "row", "col"):
         whole[name] = whole[name][:, : whole["n_placed"].max()]

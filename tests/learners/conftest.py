@@ -142,7 +142,7 @@ def make_learner(name: str, parts: dict[str, Any]) -> Learner:
             cycle_weight=10.0,
             identity_weight=5.0,
             label_smoothing=0.1,
-            pool=4,
+            pool=2 * N,
             ema_decay=0.99,
         )
     make = {"segmenter": segmenter, "classifier": classifier}[name]

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -282,3 +286,26 @@ def test_bad_options(options, message):
 def test_bad_banks(bank):
     with pytest.raises(ValueError, match="each hold a particle"):
         draw(bank)
+
+
+def test_the_number_of_devices_does_not_matter():
+    """In processes of their own, since JAX counts devices once."""
+    script = """
+import hashlib, jax, numpy as np
+from semjax.synth import place
+rows, cols = np.mgrid[:24, :24] - 12
+bank = np.stack([(rows / r) ** 2 + (cols / 5) ** 2 < 1 for r in (4, 6, 8)]).astype(np.uint8)
+foreground = np.linspace(0.1, 0.5, 21, dtype=np.float32)
+made = place.assemble(
+    bank, key=jax.random.key(1), tile_px=(64, 64), n_masks=21, foreground=foreground
+)
+print(jax.device_count(), hashlib.sha256(b"".join(x.tobytes() for x in made)).hexdigest())
+"""
+    found = {}
+    for n in ("1", "3"):
+        env = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": n}
+        command = [sys.executable, "-c", script]
+        run = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+        found[n] = run.stdout.split()
+    assert found["1"][0] == "1" and found["3"][0] == "3"
+    assert found["1"][1] == found["3"][1]
