@@ -162,8 +162,9 @@ def main() -> int:
     )
     given = parser.parse_args()
     every = pieces.list_pieces(is_cpu())
-    wanted = tuple(filter(None, given.only.split(",")))
-    chosen = [name for name in every if not wanted or name.startswith(wanted)]
+    wanted = set(filter(None, given.only.split(",")))
+    begins = tuple(wanted - every.keys())
+    chosen = [name for name in every if not wanted or name in wanted or name.startswith(begins)]
     if not chosen:
         print(f"error: no piece is called {given.only}; there are {', '.join(every)}")
         return 2

@@ -27,7 +27,7 @@ def make_rows(found: dict[str, dict], every: dict[str, pieces.Piece]) -> pd.Data
         if name not in every:
             continue
         piece, ours = every[name], sides["ours"]
-        row: dict = {"piece": name, "what": piece.what}
+        row: dict = {"piece": name, "what": piece.what, "point": piece.point}
         row |= {f"{side}_s": sides[side]["seconds"] for side in SIDES if side in sides}
         peers = {side: x for side, x in sides.items() if side != "ours"}
         if peers:
@@ -80,7 +80,7 @@ def table(rows: pd.DataFrame) -> str:
             if name not in rows
         ]
     )
-    for _, row in rows.iterrows():
+    for _, row in rows[~rows["point"]].iterrows():
         ratio = f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f})"
         lines.append(
             [
@@ -122,8 +122,8 @@ def write_all(out: Path, rows: pd.DataFrame, found: dict, every: dict[str, piece
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    if "ratio" in rows and rows["ratio"].notna().any():
-        shown = rows[rows["ratio"].notna()].iloc[::-1]
+    if "ratio" in rows and (rows["ratio"].notna() & ~rows["point"]).any():
+        shown = rows[rows["ratio"].notna() & ~rows["point"]].iloc[::-1]
         figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(shown)), layout="constrained")
         axes.barh(shown["what"], shown["ratio"], color="tab:blue", height=0.6)
         spread = [shown["ratio"] - shown["ratio_low"], shown["ratio_high"] - shown["ratio"]]
@@ -148,7 +148,7 @@ def write_all(out: Path, rows: pd.DataFrame, found: dict, every: dict[str, piece
                 if known:
                     axes.plot(list(known), list(known.values()), "o-", label=side)
             axes.set(title=title, xlabel=unit, ylabel="s", xscale="log", yscale="log")
-            axes.set_xticks(list(points), [f"{x:.3g}" for x in points], minor=False)
+            axes.set_xticks(list(points), [f"{x:g}" for x in points], minor=False)
             axes.set_xticks([], minor=True)
             axes.legend()
         figure.savefig(out / "curves.png", dpi=100)
