@@ -1,0 +1,1 @@
+"""Measurements of semjax; `python -m benchmarks` is speed, beside PyTorch."""
