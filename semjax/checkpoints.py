@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -203,7 +203,7 @@ def load_variables(folder: Path, declared: Any) -> Any:
         ValueError: they are others, or damaged.
     """
     path = folder / "variables.npz"
-    flat: Mapping[str, Any] = traverse_util.flatten_dict(declared, sep="/")
+    flat: Any = traverse_util.flatten_dict(declared, sep="/")
     expected = {f"{name}.npy": (x.shape, np.dtype(x.dtype)) for name, x in flat.items()}
     arrays = {}
     try:
