@@ -122,12 +122,13 @@ class Outlining:
             _polygons(found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{path} is no LabelMe file ({repr(error)[:200]}); move it away or give another --out"
+                f"{path} is no LabelMe file ({repr(error)[:200]}); move it away or give another "
+                "--out"
             ) from error
         if named != image.stem:
             raise ValueError(
-                f"{path} holds outlines of {str(found['imagePath'])[:100]}, not of {image.name}; rename it or "
-                "give another --out"
+                f"{path} holds outlines of {str(found['imagePath'])[:100]}, not of {image.name}; "
+                "rename it or give another --out"
             )
         return found
 

@@ -114,8 +114,8 @@ def read(path: str | Path) -> list[Drawn]:
     except Exception as error:  # a damaged file may raise any error
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"cannot read the outlines in {path}: {str(reason)[:200]}; save it again with the program that "
-            "it was drawn with"
+            f"cannot read the outlines in {path}: {str(reason)[:200]}; save it again with the "
+            "program that it was drawn with"
         ) from error
     if not found:
         raise ValueError(f"{path} holds no outline that encloses a pixel; draw areas, not lines")

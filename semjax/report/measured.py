@@ -114,7 +114,10 @@ def apply(samples: Sequence[Measured], path: Path) -> list[Measured]:
     try:
         hashes, edits = dict(found["samples"]), list(found["edits"])
         edits = [{key: e[key] for key in ("sample", "image", "label", "keep")} for e in edits]
-        right = found["format"] == 1 and all(isinstance(e["keep"], bool) for e in edits)
+        kinds = {"sample": str, "image": str, "label": int, "keep": bool}
+        right = found["format"] == 1 and all(
+            isinstance(e[key], kind) for e in edits for key, kind in kinds.items()
+        )
     except (KeyError, TypeError, ValueError):
         right, hashes, edits = False, {}, []
     if not right:
