@@ -127,8 +127,8 @@ class Outlining:
             ) from error
         if named != image.stem:
             raise ValueError(
-                f"{path} holds outlines of {str(found['imagePath'])[:100]}, not of "
-                f"{image.name}; rename it or give another --out"
+                f"{path} holds outlines of {str(found['imagePath'])[:100]}, not of {image.name}; "
+                "rename it or give another --out"
             )
         return found
 

@@ -60,7 +60,7 @@ def _decode_tiff(path: Path) -> np.ndarray:
         if tif.is_shaped and page.ndim == 2 and page.shape[1] in (3, 4):
             series = tif.series[0]
             if series.ndim == 3 and series.shape[1:] == page.shape:
-                limits.expect_image(series.shape[:2], series.size * page.dtype.itemsize)
+                limits.expect_image(series.shape[:2], series.nbytes)
                 return series.asarray()
         image = page.asarray()
         if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:

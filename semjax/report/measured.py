@@ -74,8 +74,8 @@ def read(path: Path, name: str) -> Measured:
         )
     if (folder / "images.csv").is_file():
         images = tables.read_table(folder / "images.csv")
-        if "image" not in images:
-            raise ValueError(f"{folder / 'images.csv'} lacks the column image; measure again")
+        if "image" not in images or images.empty:
+            raise ValueError(f"{folder / 'images.csv'} lists no image; measure again")
     else:
         notes.append("images.csv: images without any particle are not counted")
         images = pd.DataFrame({"image": particles["image"].unique()})
@@ -114,7 +114,11 @@ def apply(samples: Sequence[Measured], path: Path) -> list[Measured]:
     try:
         hashes, edits = dict(found["samples"]), list(found["edits"])
         edits = [{key: e[key] for key in ("sample", "image", "label", "keep")} for e in edits]
-        right = found["format"] == 1 and all(isinstance(e["keep"], bool) for e in edits)
+        kinds = {"sample": str, "image": str, "label": int, "keep": bool}
+        right = all(isinstance(sha256, str) for sha256 in hashes.values())
+        right &= found["format"] == 1 and all(
+            isinstance(e[key], kind) for e in edits for key, kind in kinds.items()
+        )
     except (KeyError, TypeError, ValueError):
         right, hashes, edits = False, {}, []
     if not right:

@@ -18,8 +18,8 @@ from tests.fuzz import damage
 CELLS = ("", "nan", "inf", "-1", "1e400", "x", "True", "0.5", "../../a", "/etc/a", '"', "9" * 400)
 
 
-def write_measured(rng: np.random.Generator, folder: Path) -> None:
-    """A small measured folder."""
+def write_measured(rng: np.random.Generator, folder: Path) -> dict:
+    """A small measured folder; returns what its measured.json says."""
     labels = np.zeros((40, 60), np.uint16)
     for number in range(int(rng.integers(0, 9))):
         labels[4 + 9 * (number // 3) :, 5 + 18 * (number % 3) :][:6, :12] = number + 1
@@ -37,11 +37,12 @@ def write_measured(rng: np.random.Generator, folder: Path) -> None:
     facts |= {"seed": 0, "versions": {}, "settings": {}, "model": {"hash": "1", "scores": {}}}
     facts |= {"images": {"a": {"file": "a.tif", "sha256": "0", "scale": 1.0, "instrument": {}}}}
     write_json(folder / "measured.json", facts)
+    return facts
 
 
 def spoil_table(rng: np.random.Generator, path: Path) -> None:
     """Changes cells, columns or rows of a CSV file, or its bytes."""
-    lines = [line.split(",") for line in path.read_text(errors="replace").splitlines()]
+    lines = [line.split(",") for line in path.read_text(errors="replace").splitlines()] or [[]]
     for _ in range(rng.integers(1, 4)):
         kind, row = rng.integers(7), int(rng.integers(len(lines)))
         col = int(rng.integers(max(len(lines[row]), 1)))
@@ -64,7 +65,7 @@ def spoil_table(rng: np.random.Generator, path: Path) -> None:
 def make(rng: np.random.Generator, folder: Path) -> None:
     """A work folder with a measured folder, edits and answers; one or two of the files spoilt."""
     work = Work(folder)
-    write_measured(rng, work.measure)
+    facts = write_measured(rng, work.measure)
     write_json(work.measure / "done.json", {"id": "m1", "upstream": {}})
     sha256 = hashlib.sha256((work.measure / "particles.csv").read_bytes()).hexdigest()
     edits = [{"sample": "s", "image": "a", "label": 1, "keep": bool(rng.integers(2))}]
@@ -83,7 +84,6 @@ def make(rng: np.random.Generator, folder: Path) -> None:
         elif kind == 2:
             damage.write_json(rng, work.measure / "reviewed" / "review.json", review)
         elif kind == 3:
-            facts = json.loads((work.measure / "measured.json").read_text())
             damage.write_json(rng, work.measure / "measured.json", facts)
         elif kind == 4:
             spoil_table(rng, work.measure / "images.csv")
