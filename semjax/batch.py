@@ -251,6 +251,7 @@ def _measure_one(
         info_bar_px=settings["info_bar_px"],
         dark_particles=settings["dark_particles"],
         **settings["contrast"],
+        in_rows=True,
     )
     if picture.pixel_size_nm is None and facts["unit"] == "nm":
         raise ValueError("no pixel size is known, as it is for others; give --pixel_size_nm")

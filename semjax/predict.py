@@ -210,8 +210,15 @@ def probabilities(
     Returns:
         (h, w, k) float32 in [0, 1]; the first channel is the probability of foreground.
     """
+    return np.concatenate(list(probability_rows(model, image, tile_px=tile_px, flips=flips)))
+
+
+def probability_rows(
+    model: Model, image: np.ndarray, *, tile_px: tuple[int, int], flips: bool
+) -> Iterator[np.ndarray]:
+    """`probabilities` a few rows after the other, (n, w, k); of images of any size."""
     read = _reader(image)
-    return np.concatenate(list(run_rows(model, read, image.shape, tile_px=tile_px, flips=flips)))
+    return run_rows(model, read, image.shape, tile_px=tile_px, flips=flips)
 
 
 def split(model: Model, outputs: np.ndarray) -> np.ndarray:

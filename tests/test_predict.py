@@ -64,9 +64,7 @@ def test_an_image_in_tiles_equals_the_image_as_a_whole(shape):
         assert np.abs(seams - expected).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    "shape, n", [((56, 56), 9), ((24, 88), 5), ((24, 40), 2), ((9, 9), 1)]
-)
+@pytest.mark.parametrize("shape, n", [((56, 56), 9), ((24, 88), 5), ((24, 40), 2), ((9, 9), 1)])
 def test_no_more_tiles_are_computed_than_needed(monkeypatch, shape, n):
     model, image, run, called = make_model(), draw(*shape), predict._run, []
     monkeypatch.setattr(predict, "_run", lambda *args: called.append(len(args[2])) or run(*args))

@@ -8,7 +8,7 @@ import pandas as pd
 import roifile
 import tifffile
 
-from semjax.analysis import contours
+from semjax.analysis import bands, contours
 
 
 def write_rois(path: str | Path, labels: np.ndarray) -> int:
@@ -30,11 +30,17 @@ def write_rois(path: str | Path, labels: np.ndarray) -> int:
         ValueError: not a label image.
     """
     path = Path(path)
-    rois = [_roi(str(label), paths) for label, paths in contours.trace(labels).items()]
     partial = path.with_name(path.name + ".part")
-    roifile.roiwrite(partial, rois, mode="w")
+    n, mode = 0, "w"
+    for rows, particles, numbers in bands.whole(labels):
+        rois = [
+            _roi(str(numbers[label - 1]), [path + (rows.start, 0) for path in paths])
+            for label, paths in contours.trace(particles).items()
+        ]
+        roifile.roiwrite(partial, rois, mode=mode)
+        n, mode = n + len(rois), "a"
     os.replace(partial, path)
-    return len(rois)
+    return n
 
 
 def _roi(name: str, paths: list[np.ndarray]) -> roifile.ImagejRoi:
