@@ -7,6 +7,7 @@ import pandas as pd
 import tifffile
 
 from semjax.analysis import agglomerates, summary, uncertainty
+from semjax.data.contrast import LARGE_PX
 from semjax.report import cells, measured
 
 # How far the segmenter's threshold might as well have been higher or lower.
@@ -37,7 +38,7 @@ def describe(sample: measured.Measured) -> cells.Sample:
         kept = particles[(particles["image"] == name) & particles["kept"]]
         if thresholds and probability is not None and probability.shape == labels.shape:
             sizes = uncertainty.at_thresholds(
-                labels, probability / 255, kept["label"].to_numpy(), thresholds=thresholds
+                labels, probability, kept["label"].to_numpy(), thresholds=thresholds
             )
             moved.append(sizes * (pixel_size if nm else 1.0))
             weights = sample.facts["border"] == "weights"
@@ -71,13 +72,15 @@ def read_labels(folder: Path, name: str) -> np.ndarray | None:
         return None
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{path} is no label image: expected whole numbers (h, w)")
-    return labels.astype(np.int32)
+    return labels.astype(np.int32, copy=False)
 
 
 def _read(path: Path) -> np.ndarray | None:
     if not path.is_file():
         return None
     try:
-        return tifffile.imread(path)
+        with tifffile.TiffFile(path) as tif:
+            # Large ones lie in a file and not in memory.
+            return tif.asarray(out="memmap" if tif.pages.first.size > LARGE_PX else None)
     except (ValueError, KeyError, IndexError) as error:  # tifffile's own errors are ValueErrors
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
