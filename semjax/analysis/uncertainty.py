@@ -62,7 +62,7 @@ def at_thresholds(
     chosen = np.asarray(chosen, int)
     largest = max(int(labels.max(initial=0)), int(chosen.max(initial=0)))
     found = np.full((largest + 1, len(thresholds)), np.nan)
-    for rows, particles, numbers in bands.whole(labels):
+    for rows, _, numbers in bands.whole(labels):
         # Neighbours have a say in what is nearest, and a particle may grow up and down.
         around = slice(max(rows.start - 2 * _REACH_PX, 0), rows.stop + 2 * _REACH_PX)
         near = expand_labels(labels[around], distance=_REACH_PX)
