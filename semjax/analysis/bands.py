@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from scipy import ndimage
 
-BAND_PX = 2**23  # images up to this size are worked on as a whole
+BAND_PX = 2**22  # images up to this size are worked on as a whole
 TALLEST = 2  # bands, for which a piece of foreground may wait for its end
 MARGIN_PX = 32  # particles that end so near the last known row may change with what is below
 
