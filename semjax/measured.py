@@ -7,9 +7,12 @@ finished and holds its rows of the tables, which are written for all images toge
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,7 +29,11 @@ from semjax.report import figures
 from semjax.workdir import read_json, write_json, write_text
 
 FORMAT = 1
+WORKERS = 2  # images at a time
 SHOWN_PX = 4096  # longer side of pictures of large images
+T = TypeVar("T")
+R = TypeVar("R")
+ONE_LARGE = threading.Lock()  # two large images at a time could take too much memory
 SUMMARISED = {
     "min_feret": "minimum Feret diameter",
     "max_feret": "maximum Feret diameter",
@@ -42,6 +49,16 @@ PER_IMAGE = {
     "rois": "zip",
     "done": "json",
 }
+
+
+def in_turn(work: Callable[[T], R], images: Iterable[T]) -> Iterator[R]:
+    """What `work` gives for each image, in their order, while further images are worked on.
+
+    While one image is read, split or written, the network sees to another. What `work` gives must
+    not depend on other images. An error ends it when the images in hand are done.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield from pool.map(work, images)
 
 
 def is_done(folder: Path, name: str, origin: Mapping[str, Any]) -> bool:
@@ -90,6 +107,20 @@ def measure(
     Returns:
         The image's row of `images.csv`.
     """
+    large = picture.raw.size > contrast.LARGE_PX
+    with ONE_LARGE if large else nullcontext():
+        return _measure(folder, model, picture, origin=origin, border=border, scale=scale)
+
+
+def _measure(
+    folder: Path,
+    model: Model,
+    picture: Micrograph,
+    *,
+    origin: Mapping[str, Any],
+    border: str,
+    scale: float,
+) -> dict[str, Any]:
     labels, probability = _segment(folder, model, picture.image, scale)
     table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
     table = measuring.judge(model, picture.image, labels, table, scale=scale)
