@@ -8,6 +8,7 @@ from flax import linen as nn
 from scipy import ndimage
 
 from semjax import checkpoints, networks, predict
+from semjax.data import tiles
 
 RECEPTIVE_PX = 3  # each side, of the network below
 SHAPES = []  # of the batches for which it was compiled
@@ -70,6 +71,24 @@ def test_no_more_tiles_are_computed_than_needed(monkeypatch, shape, n):
     monkeypatch.setattr(predict, "_run", lambda *args: called.append(len(args[2])) or run(*args))
     predict.run_image(model, image, tile_px=(24, 24), sigmoid=False, overlap_px=8)
     assert called == [1] * n
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (61, 24), (25, 71), (97, 50), (9, 30)])
+def test_rows_of_flips_are_the_average_over_flipped_images(shape):
+    model, image = make_model(), draw(*shape)
+    options = {"tile_px": (24, 16), "overlap_px": 7}
+    total = np.float32(0)
+    for view in [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in (1, -1)]:
+        total = total + predict.run_image(model, image[view], **options)[view]
+    asked = []
+
+    def read(first, last):
+        asked.append(last - first)
+        return image[first:last]
+
+    rows = list(predict.run_rows(model, read, shape, flips=True, **options))
+    assert max(asked) <= 24 and len(rows) == len(tiles.starts(shape[0], 24, 7))
+    assert np.array_equal(np.concatenate(rows), total / np.float32(4))
 
 
 def test_the_usual_overlap_is_at_most_half_a_tile():
