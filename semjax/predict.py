@@ -132,10 +132,11 @@ def run_rows(
             row = np.stack(list(islice(outputs, len(columns))))
             joined = tiles.join(row, columns, (n_rows, w), overlap_px)[view]
             first, last = kept[view[0].step][i : i + 2] - tops[view[0].step][i]
-            rows[:] = [np.concatenate([*rows, joined[first:last]])]
-        n = min(len(rows) for (rows,) in waiting)  # flipped rows of tiles lie beside the others
-        yield _average([rows[:n] for (rows,) in waiting])
-        waiting = [[rows[n:]] for (rows,) in waiting]
+            rows.append(joined[first:last])
+        known = [np.concatenate(rows) for rows in waiting]
+        n = min(map(len, known))  # flipped rows of tiles lie beside the others
+        yield _average([rows[:n] for rows in known])
+        waiting = [[rows[n:].copy()] for rows in known]
 
 
 def _average(outputs: list[np.ndarray]) -> np.ndarray:
