@@ -230,18 +230,24 @@ def _measure_all(
     """Measures what is not done yet; returns what went wrong, by name."""
     errors: dict[str, str] = {}
     skipped = 0
+
+    def attempt(image: tuple[Path, float | None]) -> tuple[dict[str, Any] | None, str]:
+        try:
+            return _measure_one(folder, model, *image, facts), ""
+        except CannotWriteError:  # nor could the next one
+            raise
+        except Exception as error:  # one bad image must not end a night's work
+            logging.debug("%s", image[0], exc_info=True)
+            return None, str(error) or type(error).__name__
+
     with _progress(len(todo)) as step:
-        for path, pixel_size_nm in todo:
-            try:
-                row = _measure_one(folder, model, path, pixel_size_nm, facts)
+        found = measured.in_turn(attempt, todo)
+        for (path, _), (row, error) in zip(todo, found, strict=True):
+            if error:
+                errors[path.stem] = error
+            else:
                 skipped += row is None
-                note = f"{row['particles']} particles" if row else "there already"
-            except CannotWriteError:  # nor could the next one
-                raise
-            except Exception as error:  # one bad image must not end a night's work
-                logging.debug("%s", path, exc_info=True)
-                errors[path.stem] = note = str(error) or type(error).__name__
-            step(path.stem, note)
+            step(path.stem, error or (f"{row['particles']} particles" if row else "there already"))
     if skipped:
         logging.info("%d of %d images were there already and have not changed", skipped, len(todo))
     return errors
@@ -272,6 +278,7 @@ def _measure_one(
         info_bar_px=settings["info_bar_px"],
         dark_particles=settings["dark_particles"],
         **settings["contrast"],
+        in_rows=True,
     )
     if picture.pixel_size_nm is None and facts["unit"] == "nm":
         raise ValueError("no pixel size is known, as it is for others; give --pixel_size_nm")

@@ -5,9 +5,13 @@ finished and holds its rows of the tables, which are written for all images toge
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,8 +19,8 @@ import tifffile
 from PIL import Image
 
 from semjax import measuring, models, versions
-from semjax.analysis import distribution, regions, threshold
-from semjax.data import metadata
+from semjax.analysis import bands, distribution, regions, threshold
+from semjax.data import contrast, metadata
 from semjax.data.images import Micrograph
 from semjax.exports import fiji
 from semjax.models import Model
@@ -24,6 +28,11 @@ from semjax.report import figures
 from semjax.workdir import read_json, whole, write_json, write_text
 
 FORMAT = 1
+WORKERS = 2  # images at a time
+SHOWN_PX = 4096  # longer side of pictures of large images
+T = TypeVar("T")
+R = TypeVar("R")
+ONE_LARGE = threading.Lock()  # two large images at a time could take too much memory
 SUMMARISED = {
     "min_feret": "minimum Feret diameter",
     "max_feret": "maximum Feret diameter",
@@ -39,6 +48,16 @@ PER_IMAGE = {
     "rois": "zip",
     "done": "json",
 }
+
+
+def in_turn(work: Callable[[T], R], images: Iterable[T]) -> Iterator[R]:
+    """What `work` gives for each image, in their order, while further images are worked on.
+
+    While one image is read, split or written, the network sees to another. What `work` gives must
+    not depend on other images. An error ends it when the images in hand are done.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield from pool.map(work, images)
 
 
 def is_done(folder: Path, name: str, origin: Mapping[str, Any]) -> bool:
@@ -87,7 +106,21 @@ def measure(
     Returns:
         The image's row of `images.csv`.
     """
-    labels, probability = measuring.segment(model, picture.image, scale=scale)
+    large = picture.raw.size > contrast.LARGE_PX
+    with ONE_LARGE if large else nullcontext():
+        return _measure(folder, model, picture, origin=origin, border=border, scale=scale)
+
+
+def _measure(
+    folder: Path,
+    model: Model,
+    picture: Micrograph,
+    *,
+    origin: Mapping[str, Any],
+    border: str,
+    scale: float,
+) -> dict[str, Any]:
+    labels, probability = _segment(folder, model, picture.image, scale)
     table = regions.measure(labels, picture.raw, pixel_size_nm=picture.pixel_size_nm)
     table = measuring.judge(model, picture.image, labels, table, scale=scale)
     table.insert(0, "image", picture.name)
@@ -98,12 +131,15 @@ def measure(
         fiji.write_tiff(paths["labels"], labels, pixel_size_nm=picture.pixel_size_nm)
     else:  # ImageJ has no such integers
         _write_tiff(paths["labels"], labels)
-    probability = np.rint(255 * probability).astype(np.uint8)
     fiji.write_tiff(paths["probability"], probability, pixel_size_nm=picture.pixel_size_nm)
-    figures.write_png(paths["overlays"], figures.overlay(picture.image, labels, kept))
+    step = 1 if labels.size <= contrast.LARGE_PX else -(-max(labels.shape) // SHOWN_PX)
+    shown = picture.image if step == 1 else bands.shrink(picture.image, step)
+    overlay = figures.overlay(shown, labels[::step, ::step][: len(shown), : shown.shape[1]], kept)
+    figures.write_png(paths["overlays"], overlay)
     # As bright as in the file: dark particles are dark.
-    shown = -picture.image if model.recipe["dark_particles"] else picture.image
-    _write_jpeg(paths["pictures"], figures.to_uint8(shown))
+    _write_jpeg(
+        paths["pictures"], figures.to_uint8(-shown if model.recipe["dark_particles"] else shown)
+    )
     fiji.write_rois(paths["rois"], labels)
     unit = _unit(picture.pixel_size_nm)
     sizes = table[kept][f"min_feret_{unit}"]
@@ -115,7 +151,7 @@ def measure(
         "info_bar_px": picture.info_bar_px,
         "particles": len(table),
         "kept": int(kept.sum()),
-        "foreground_fraction": round(float((labels > 0).mean()), 5),
+        "foreground_fraction": round(np.count_nonzero(labels) / labels.size, 5),
         **_doubts(picture.image, labels),
         f"mean_min_feret_{unit}": round(float(np.average(sizes, weights=weights)), 3)
         if kept.any()
@@ -140,18 +176,49 @@ def _unit(pixel_size_nm: float | None) -> str:
     return "px" if pixel_size_nm is None else "nm"
 
 
+def _segment(
+    folder: Path, model: Model, image: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, int32 (h, w), and the probability of foreground, uint8 (h, w), 255 for 1.
+
+    Those of a large image lie in files without a name in the folder, which vanish with the arrays.
+    """
+    if scale != 1.0 or image.size <= contrast.LARGE_PX:
+        labels, probability = measuring.segment(model, image, scale=scale)
+        return labels, np.rint(255 * probability).astype(np.uint8)
+    labels, levels = (_on_disk(folder, image.shape, dtype) for dtype in (np.int32, np.uint8))
+    row = 0
+    for some, probability in measuring.segment_rows(model, image):
+        here = slice(row, row + len(some))
+        labels[here], levels[here] = some, np.rint(255 * probability)
+        row += len(some)
+    return labels, levels
+
+
+def _on_disk(folder: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype, mode="w+", shape=shape)
+
+
 def _doubts(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """What can be said of a result without any truth.
 
     `agreement` is the IoU of the foreground with that of blur and Li's threshold; `ghost_share` the
-    share of particles that are not brighter than Li's threshold of the image.
+    share of particles that are not brighter than Li's threshold of the image. Bands of large images
+    have thresholds of their own.
     """
-    simple, found = threshold.foreground(image), labels > 0
-    either = np.count_nonzero(simple | found)
-    shown = threshold.keep_shown(image, labels, threshold="li")
+    both = either = n_shown = n = 0
+    for rows in bands.rows(labels):
+        simple, found = threshold.foreground(image[rows]), labels[rows] > 0
+        both += np.count_nonzero(simple & found)
+        either += np.count_nonzero(simple | found)
+    for rows, particles, _ in bands.whole(labels):
+        shown = threshold.keep_shown(image[rows], particles, threshold="li")
+        n_shown, n = n_shown + np.count_nonzero(shown), n + shown.size
     return {
-        "agreement": round(np.count_nonzero(simple & found) / either, 5) if either else 1.0,
-        "ghost_share": round(1.0 - float(shown.mean()), 5) if shown.size else 0.0,
+        "agreement": round(both / either, 5) if either else 1.0,
+        "ghost_share": round(1.0 - n_shown / n, 5) if n else 0.0,
     }
 
 

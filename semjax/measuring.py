@@ -1,13 +1,13 @@
 """One micrograph measured with a trained model, and how far the model can be trusted with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from skimage.transform import resize
 
 from semjax import predict
-from semjax.analysis import edited, scores
+from semjax.analysis import bands, edited, scores
 from semjax.models import Model
 
 TOLERANCE = 1.1  # ratio of pixel sizes up to which they are held to be the same
@@ -90,19 +90,41 @@ def segment(
     Raises:
         ValueError: the enlarged image would be too large.
     """
-    seen = _resize(image, scale)
-    tile_px = tuple(model.recipe["tile_px"])
-    outputs = predict.probabilities(
-        model.segmenter, seen, tile_px=tile_px, flips=model.recipe["flips"]
-    )
-    labels = predict.split(model.segmenter, outputs)
-    labels = scores.drop_specks(labels, model.recipe["min_area_px"])
-    probability = outputs[..., 0]
+    found = list(segment_rows(model, _resize(image, scale)))
+    labels, probability = (np.concatenate(rows) for rows in zip(*found, strict=True))
     if scale != 1.0:
         # What is smaller than a pixel here is lost, and the numbers are to have no gaps.
         labels = scores.drop_specks(_nearest(labels, image.shape), 1)
         probability = _nearest(probability, image.shape)
     return labels, probability
+
+
+def segment_rows(model: Model, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Finds the particles of an image of any size, a few rows after the other.
+
+    Args:
+        model: the model.
+        image: (h, w) float32 in [-1, 1], particles bright, at the scale of the model's training;
+            only rows of it are asked for.
+
+    Yields:
+        Labels, int32 (n, w), and the probability of foreground, float32 (n, w), of rows that follow
+        each other; see `bands.split`.
+    """
+
+    def divide(outputs: np.ndarray) -> np.ndarray:
+        return scores.drop_specks(
+            predict.split(model.segmenter, outputs), model.recipe["min_area_px"]
+        )
+
+    outputs = predict.probability_rows(
+        model.segmenter,
+        image,
+        tile_px=tuple(model.recipe["tile_px"]),
+        flips=model.recipe["flips"],
+    )
+    threshold = model.segmenter.settings["threshold"]
+    return bands.split(outputs, divide, height=len(image), threshold=threshold)
 
 
 def judge(
@@ -122,7 +144,7 @@ def judge(
         table: of the same labels.
         scale: as for `segment`.
     """
-    seen = _nearest(labels, _scaled(labels.shape, scale))
+    seen = labels if scale == 1.0 else _nearest(labels, _scaled(labels.shape, scale))
     score = np.zeros(int(labels.max(initial=0)))
     found = predict.classify(
         model.classifier,
@@ -151,7 +173,9 @@ def _scaled(shape: Sequence[int], scale: float) -> tuple[int, int]:
 def _resize(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1.0:
         return image
-    resized = resize(image, _scaled(image.shape, scale), order=1, anti_aliasing=scale < 1)
+    resized = resize(
+        np.asarray(image), _scaled(image.shape, scale), order=1, anti_aliasing=scale < 1
+    )
     return resized.astype(np.float32)
 
 

@@ -1,6 +1,8 @@
 """Trained networks applied to images of any size."""
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from semjax.analysis import split as splitting
 from semjax.data import tiles
 
 OVERLAP_PX = 64
-BATCH = 4  # tiles a call at most
+BATCH = 8  # tiles a call on an accelerator; on a CPU one by one is as fast, and none is empty
 LARGEST = 1024  # number in a network's settings: ours have widths of some hundred at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
 
@@ -78,19 +80,98 @@ def run_batches(model: Model, stack: np.ndarray, *, batch_size: int, sigmoid: bo
     Returns:
         (n, h, w, k) float32.
     """
+    return np.stack(list(_run_each(model, stack, batch_size=batch_size, sigmoid=sigmoid)))
+
+
+def _run_each(
+    model: Model, pieces: Iterable[np.ndarray], *, batch_size: int, sigmoid: bool
+) -> Iterator[np.ndarray]:
+    """The network's output (h, w, k) for each of many tiles (h, w, c), in their order.
+
+    A call is computed while the outputs of the one before are taken away.
+    """
     activation = "sigmoid" if sigmoid else "none"
     grid = devices.local_mesh()
     batch_size = grid.size * ceil(batch_size / grid.size)
     variables = jax.device_put(model.variables, devices.replicated(grid))
-    out = []
-    for start in range(0, len(stack), batch_size):
-        batch = stack[start : start + batch_size]
-        n = len(batch)
-        if n < batch_size:
-            batch = np.concatenate([batch, np.zeros((batch_size - n, *batch.shape[1:]), "f4")])
-        batch = devices.put_batch(batch, grid)
-        out.append(np.asarray(_run(model.network, variables, batch, activation))[:n])
-    return np.concatenate(out)
+    pieces, running, n_running = iter(pieces), None, 0
+    while batch := list(islice(pieces, batch_size)):
+        filled = np.zeros((batch_size, *batch[0].shape), np.float32)
+        filled[: len(batch)] = batch
+        before, n_before = running, n_running
+        running = _run(model.network, variables, devices.put_batch(filled, grid), activation)
+        n_running = len(batch)
+        yield from np.asarray(before)[:n_before] if before is not None else ()
+    yield from np.asarray(running)[:n_running] if running is not None else ()
+
+
+def run_rows(
+    model: Model,
+    read: Callable[[int, int], np.ndarray],
+    shape: tuple[int, int],
+    *,
+    tile_px: tuple[int, int],
+    sigmoid: bool = True,
+    flips: bool = False,
+    overlap_px: int = OVERLAP_PX,
+) -> Iterator[np.ndarray]:
+    """The network's output for one image of any size, a few rows after the other.
+
+    Only a row of tiles is held at a time. All calls have one shape, whatever the image's.
+
+    Args:
+        model: the network.
+        read: gives the image from one row on and up to another, (n, w) or (n, w, c) float32 in
+            [-1, 1].
+        shape: rows and columns of the image.
+        tile_px: rows and columns of a tile.
+        sigmoid: whether the outputs are logits to be turned into probabilities.
+        flips: whether outputs are averaged over the image and its three flips.
+        overlap_px: shared by neighbouring tiles; half of it is dropped on each side.
+
+    Yields:
+        (n, w, k) float32, from the first row to the last.
+    """
+    h, w = shape
+    overlap_px = min(overlap_px, min(tile_px) // 2)
+    half, n_rows = overlap_px // 2, min(tile_px[0], h)
+    steps = (1, -1) if flips else (1,)
+    views = [(slice(None, None, a), slice(None, None, b)) for a in steps for b in steps]
+    starts = tiles.starts(h, tile_px[0], overlap_px)
+    bounds = np.array([0, *(starts[1:] + half), h])  # of what is kept of each row of tiles
+    # In a flipped image both are counted from its end.
+    tops = {1: starts, -1: h - n_rows - starts[::-1]}
+    kept = {1: bounds, -1: h - bounds[::-1]}
+    columns = tiles.origins((n_rows, w), tile_px, overlap_px)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for i in range(len(starts)):
+            for view in views:
+                top = tops[view[0].step][i]
+                rows = read(top, top + n_rows)[view]
+                rows = rows[..., None] if rows.ndim == 2 else rows
+                yield from tiles.cut(rows, tile_px, overlap_px)[0]
+
+    batch_size = 1 if jax.default_backend() == "cpu" else BATCH
+    outputs = _run_each(model, pieces(), batch_size=batch_size, sigmoid=sigmoid)
+    waiting: list[list[np.ndarray]] = [[] for _ in views]
+    for i in range(len(starts)):
+        for view, rows in zip(views, waiting, strict=True):
+            row = np.stack(list(islice(outputs, len(columns))))
+            joined = tiles.join(row, columns, (n_rows, w), overlap_px)[view]
+            first, last = kept[view[0].step][i : i + 2] - tops[view[0].step][i]
+            rows.append(joined[first:last])
+        known = [np.concatenate(rows) for rows in waiting]
+        n = min(map(len, known))  # flipped rows of tiles lie beside the others
+        yield _average([rows[:n] for rows in known])
+        waiting = [[rows[n:].copy()] for rows in known]
+
+
+def _average(outputs: list[np.ndarray]) -> np.ndarray:
+    total = outputs[0]
+    for more in outputs[1:]:
+        total = total + more
+    return total / np.float32(len(outputs)) if len(outputs) > 1 else total
 
 
 def run_image(
@@ -101,7 +182,7 @@ def run_image(
     sigmoid: bool = True,
     overlap_px: int = OVERLAP_PX,
 ) -> np.ndarray:
-    """The network's output for one image of any size, in overlapping tiles joined without seams.
+    """The network's output for one image, in overlapping tiles joined without seams.
 
     Args:
         model: the network.
@@ -113,14 +194,13 @@ def run_image(
     Returns:
         (h, w, k) float32.
     """
-    if image.ndim == 2:
-        image = image[..., None]
-    overlap_px = min(overlap_px, min(tile_px) // 2)
-    pieces, origins = tiles.cut(image, tile_px, overlap_px)
-    # Calls of one size that leave few tiles empty: 9 tiles take 3 x 3, not 3 x 4.
-    batch_size = ceil(len(pieces) / ceil(len(pieces) / BATCH))
-    outputs = run_batches(model, pieces, batch_size=batch_size, sigmoid=sigmoid)
-    return tiles.join(outputs, origins, image.shape[:2], overlap_px)
+    read, shape = _reader(image), image.shape[:2]
+    options = {"tile_px": tile_px, "sigmoid": sigmoid, "overlap_px": overlap_px}
+    return np.concatenate(list(run_rows(model, read, shape, **options)))
+
+
+def _reader(image: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    return lambda first, last: image[first:last]
 
 
 def split_outputs(outputs: np.ndarray, *, method: str, threshold: float = 0.5) -> np.ndarray:
@@ -159,12 +239,15 @@ def probabilities(
     Returns:
         (h, w, k) float32 in [0, 1]; the first channel is the probability of foreground.
     """
-    views = (slice(None), slice(None, None, -1)) if flips else (slice(None),)
-    flipped = [(rows, cols) for rows in views for cols in views]
-    total = np.float32(0)  # one sum, not all of them side by side: images may be large
-    for view in flipped:
-        total = total + run_image(model, image[view], tile_px=tile_px)[view]
-    return np.asarray(total / np.float32(len(flipped)))
+    return np.concatenate(list(probability_rows(model, image, tile_px=tile_px, flips=flips)))
+
+
+def probability_rows(
+    model: Model, image: np.ndarray, *, tile_px: tuple[int, int], flips: bool
+) -> Iterator[np.ndarray]:
+    """`probabilities` a few rows after the other, (n, w, k); of images of any size."""
+    read = _reader(image)
+    return run_rows(model, read, image.shape, tile_px=tile_px, flips=flips)
 
 
 def split(model: Model, outputs: np.ndarray) -> np.ndarray:
@@ -197,10 +280,16 @@ def classify(
         (N,) float: the mean of the network's scores over a particle's pixels, or what becomes of it
         beside the particle's shape (see `weigh`).
     """
-    scores = run_image(model, classifier_input(image, labels), tile_px=tile_px)[..., 0]
+
+    def read(first: int, last: int) -> np.ndarray:
+        # Lines between particles depend on the row below, too.
+        return classifier_input(image[first:last], labels[first : last + 1])
+
+    rows = run_rows(model, read, labels.shape, tile_px=tile_px)
+    scores = mean_by_label((outputs[..., 0] for outputs in rows), labels)
     if table is None:
         table = regions.measure(labels)
-    return weigh(model, mean_by_label(scores, labels), table)
+    return weigh(model, scores, table)
 
 
 def weigh(model: Model, scores: np.ndarray, table: pd.DataFrame) -> np.ndarray:
@@ -215,13 +304,28 @@ def weigh(model: Model, scores: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 
 
 def classifier_input(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(h, w, 2): the image, and the mask with separating lines as -1 and 1."""
-    mask = np.where(splitting.draw_lines(labels), 1.0, -1.0)
+    """(h, w, 2): the image, and the mask with separating lines as -1 and 1.
+
+    Args:
+        image: (h, w) float32 in [-1, 1].
+        labels: (h, w), or with the rows below the image if there are any.
+    """
+    mask = np.where(splitting.draw_lines(labels)[: len(image)], 1.0, -1.0)
     return np.stack([image, mask], axis=-1).astype(np.float32)
 
 
-def mean_by_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean of `values` (h, w) over each label 1..N of `labels` (h, w): (N,), 0 without pixels."""
-    area = np.bincount(labels.ravel())[1:]
-    total = np.bincount(labels.ravel(), weights=values.ravel())[1:]
-    return total / np.maximum(area, 1)
+def mean_by_label(values: Iterable[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Mean of values over each label 1..N of `labels` (h, w): (N,), 0 without pixels.
+
+    Args:
+        values: (n, w) each, rows from the first to the last.
+        labels: (h, w).
+    """
+    total, area = np.zeros((2, int(labels.max(initial=0)) + 1))
+    row = 0
+    for some in values:
+        here = labels[row : row + len(some)].ravel().astype(np.int64)
+        area += np.bincount(here, minlength=area.size)
+        np.add.at(total, here, some.ravel().astype(np.float64))  # one by one: bands change nothing
+        row += len(some)
+    return total[1:] / np.maximum(area[1:], 1)

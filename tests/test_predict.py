@@ -8,6 +8,7 @@ from flax import linen as nn
 from scipy import ndimage
 
 from semjax import checkpoints, networks, predict
+from semjax.data import tiles
 
 RECEPTIVE_PX = 3  # each side, of the network below
 SHAPES = []  # of the batches for which it was compiled
@@ -64,14 +65,30 @@ def test_an_image_in_tiles_equals_the_image_as_a_whole(shape):
         assert np.abs(seams - expected).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    "shape, sizes", [((56, 56), [3, 3, 3]), ((24, 88), [3, 3]), ((24, 40), [2]), ((9, 9), [1])]
-)
-def test_no_more_tiles_are_computed_than_needed(monkeypatch, shape, sizes):
+@pytest.mark.parametrize("shape, n", [((56, 56), 9), ((24, 88), 5), ((24, 40), 2), ((9, 9), 1)])
+def test_no_more_tiles_are_computed_than_needed(monkeypatch, shape, n):
     model, image, run, called = make_model(), draw(*shape), predict._run, []
     monkeypatch.setattr(predict, "_run", lambda *args: called.append(len(args[2])) or run(*args))
     predict.run_image(model, image, tile_px=(24, 24), sigmoid=False, overlap_px=8)
-    assert called == sizes  # 9, 5, 2 and 1 tiles
+    assert called == [1] * n
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (61, 24), (25, 71), (97, 50), (9, 30)])
+def test_rows_of_flips_are_the_average_over_flipped_images(shape):
+    model, image = make_model(), draw(*shape)
+    options = {"tile_px": (24, 16), "overlap_px": 7}
+    total = np.float32(0)
+    for view in [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in (1, -1)]:
+        total = total + predict.run_image(model, image[view], **options)[view]
+    asked = []
+
+    def read(first, last):
+        asked.append(last - first)
+        return image[first:last]
+
+    rows = list(predict.run_rows(model, read, shape, flips=True, **options))
+    assert max(asked) <= 24 and len(rows) == len(tiles.starts(shape[0], 24, 7))
+    assert np.array_equal(np.concatenate(rows), total / np.float32(4))
 
 
 def test_the_usual_overlap_is_at_most_half_a_tile():
@@ -179,12 +196,12 @@ def test_the_classifier_sees_the_image_and_separated_particles(labels):
 
 def test_means_by_label(labels):
     values = draw(*labels.shape)
-    found = predict.mean_by_label(values, labels)
+    found = predict.mean_by_label([values[:7], values[7:]], labels)
     expected = [values[labels == i].mean(dtype=np.float64) for i in range(1, 6)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     holed = np.where(labels == 2, 0, labels)
-    assert predict.mean_by_label(values, holed)[1] == 0
-    assert predict.mean_by_label(values, np.zeros_like(labels)).shape == (0,)
+    assert predict.mean_by_label([values], holed)[1] == 0
+    assert predict.mean_by_label([values], np.zeros_like(labels)).shape == (0,)
 
 
 class Echo(nn.Module):

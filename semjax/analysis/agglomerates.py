@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from semjax.analysis import feret
+from semjax.analysis import bands, feret
 
 TOUCHING = (
     "Particles whose pixels share an edge or a corner in the image. An image does not tell "
@@ -42,16 +42,13 @@ def groups(labels: np.ndarray, *, pixel_size_nm: float | None = None) -> pd.Data
         raise ValueError(f"labels must be two-dimensional, got the shape {labels.shape}")
     if pixel_size_nm is not None and not (0 < pixel_size_nm < np.inf):
         raise ValueError(f"pixel_size_nm must be positive, or None if unknown, got {pixel_size_nm}")
-    labels = labels.astype(np.int64)
-    area = np.bincount(labels.ravel(), minlength=1)
+    area = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    links_found = []
+    for rows in bands.rows(labels):
+        area += np.bincount(labels[rows].ravel(), minlength=area.size)
+        links_found.append(_neighbours(labels[rows.start : rows.stop + 1]))
     area[0] = 0
-    padded = np.pad(labels, ((0, 1), (1, 1)))
-    here = padded[:-1, 1:-1]
-    neighbours = (padded[:-1, 2:], padded[1:, 1:-1], padded[1:, 2:], padded[1:, :-2])
-    pairs = [np.stack([here, there])[:, (here > 0) & (there > 0)] for there in neighbours]
-    first, second = np.concatenate(pairs, axis=1)
-    different = first != second
-    first, second = first[different], second[different]
+    first, second = np.concatenate(links_found, axis=1)
     links = coo_array((np.ones(first.size), (first, second)), shape=(area.size, area.size))
     _, group = connected_components(links, directed=False)
     # Renumbered in the order of labels; the background and missing numbers become 0.
@@ -61,9 +58,12 @@ def groups(labels: np.ndarray, *, pixel_size_nm: float | None = None) -> pd.Data
     rank[np.argsort(start)] = np.arange(1, start.size + 1)
     number = np.zeros(area.size, np.int64)
     number[present] = rank[inverse]
-    grouped = number[labels]
-    edge = np.concatenate([grouped[[0, -1]].ravel(), grouped[:, [0, -1]].ravel()])
-    area_px = np.bincount(grouped.ravel(), minlength=start.size + 1)[1:]
+    sides = [labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()]
+    edge = number[np.concatenate(sides)]
+    area_px = np.bincount(number, area, minlength=start.size + 1)[1:].astype(np.int64)
+    max_feret = np.full(start.size, np.nan)
+    for _, groups_there, numbers in bands.whole(labels, number):
+        max_feret[numbers - 1] = feret.measure(groups_there).max_feret
     u, scale = ("px", 1.0) if pixel_size_nm is None else ("nm", float(pixel_size_nm))
     columns = {
         "group": np.arange(1, start.size + 1),
@@ -73,8 +73,19 @@ def groups(labels: np.ndarray, *, pixel_size_nm: float | None = None) -> pd.Data
     }
     if pixel_size_nm is not None:
         columns["area_nm2"] = area_px * scale**2
-    columns[f"max_feret_{u}"] = scale * feret.measure(grouped).max_feret
+    columns[f"max_feret_{u}"] = scale * max_feret
     return pd.DataFrame(columns)
+
+
+def _neighbours(labels: np.ndarray) -> np.ndarray:
+    """Pairs of different labels (2, n) whose pixels share an edge or a corner, each once."""
+    padded = np.pad(labels, ((0, 1), (1, 1))).astype(np.int64)
+    here = padded[:-1, 1:-1]
+    around = (padded[:-1, 2:], padded[1:, 1:-1], padded[1:, 2:], padded[1:, :-2])
+    pairs = [
+        np.stack([here, there])[:, (here > 0) & (there > 0) & (here != there)] for there in around
+    ]
+    return np.unique(np.concatenate(pairs, axis=1), axis=1)
 
 
 def describe(table: pd.DataFrame | None, *, unit: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from semjax.analysis import feret
+from semjax.analysis import bands, feret
 
 
 def perimeters(labels: np.ndarray) -> np.ndarray:
@@ -77,17 +77,14 @@ def border_weights(labels: np.ndarray) -> np.ndarray:
     denominator; here, the outermost pixels belong to the frame.
     """
     height, width = labels.shape
-    weights = np.zeros(int(labels.max(initial=0)))
-    for i, box in enumerate(ndimage.find_objects(labels)):
-        if box is None:
-            continue
-        rows, columns = box
-        if min(rows.start, columns.start) > 0 and rows.stop < height and columns.stop < width:
-            free = (height - 1 - (rows.stop - rows.start)) * (
-                width - 1 - (columns.stop - columns.start)
-            )
-            weights[i] = height * width / free
-    return weights
+    outside = slice(0, 0), slice(0, 0)  # of numbers without pixels
+    boxes = [box or outside for box in ndimage.find_objects(labels)]
+    if not boxes:
+        return np.zeros(0)
+    top, bottom, left, right = np.array([(r.start, r.stop, c.start, c.stop) for r, c in boxes]).T
+    whole = (top > 0) & (left > 0) & (bottom < height) & (right < width)
+    free = (height - 1 - (bottom - top)) * (width - 1 - (right - left))
+    return np.where(whole, height * width / np.where(whole, free, 1), 0.0)
 
 
 def measure(
@@ -128,11 +125,29 @@ def measure(
         raise ValueError(f"labels and image must have one two-dimensional shape, got {shapes}")
     if pixel_size_nm is not None and not (0 < pixel_size_nm < np.inf):
         raise ValueError(f"pixel_size_nm must be positive, or None if unknown, got {pixel_size_nm}")
+    border_weight = border_weights(labels)
+    tables = []
+    for rows, particles, numbers in bands.whole(labels):
+        brightness = None if image is None else image[rows]
+        table = _measure(particles, brightness, pixel_size_nm=pixel_size_nm)
+        at = numbers[table["label"] - 1]
+        table["label"], table["row"] = at, table["row"] + rows.start
+        table.insert(3, "border", border_weight[at - 1] == 0)
+        table.insert(4, "border_weight", border_weight[at - 1])
+        tables.append(table)
+    if len(tables) == 1:
+        return tables[0]
+    return pd.concat(tables).sort_values("label", ignore_index=True)
+
+
+def _measure(
+    labels: np.ndarray, image: np.ndarray | None, *, pixel_size_nm: float | None
+) -> pd.DataFrame:
+    """What `measure` gives, but for the image's border, of particles that are whole in `labels`."""
     labels = labels.astype(np.int64)
     area = np.bincount(labels.ravel(), minlength=1)[1:]
     row, column, rr, rc, cc = _moments(labels, area)
     spread = np.hypot(rr - cc, 2 * rc)
-    border_weight = border_weights(labels)
     inner = feret.measure(labels)
     corners = feret.measure(labels, contour="corners")
     perimeter = perimeters(labels)
@@ -143,8 +158,6 @@ def measure(
         "label": np.arange(1, area.size + 1),
         "row": row,
         "col": column,
-        "border": border_weight == 0,
-        "border_weight": border_weight,
         "area_px": area,
     }
     if pixel_size_nm is not None:

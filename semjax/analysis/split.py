@@ -24,8 +24,11 @@ def _grow(markers: np.ndarray, height: np.ndarray, mask: np.ndarray) -> np.ndarr
     has_marker = np.zeros(n_pieces + 1, bool)
     has_marker[pieces[markers > 0]] = True
     has_marker[0] = True
-    without = np.where(has_marker, 0, np.cumsum(~has_marker))[pieces]
-    markers = np.where(without > 0, without + markers.max(initial=0), markers)
+    number = np.cumsum(~has_marker) + markers.max(initial=0)
+    number[has_marker] = 0
+    pieces = number.astype(np.int32)[pieces]
+    np.copyto(markers, pieces, where=pieces > 0)
+    del pieces  # large images need the room
     labels = flood(-height, markers, mask=mask, connectivity=1)
     # Numbers of markers outside the mask are missing: close the gaps.
     used = np.bincount(labels.ravel(), minlength=1) > 0

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from skimage.segmentation import expand_labels
 
-from semjax.analysis import clustered, feret
+from semjax.analysis import bands, clustered, feret
 
 COVERAGE_FACTOR = 2
 REFERENCE = "JCGM 100:2008 (GUM), Evaluation of measurement data"
@@ -52,21 +52,28 @@ def at_thresholds(
 
     Args:
         labels: (h, w), 0 background, 1..N, as split at the segmenter's own threshold.
-        probability: of the foreground, (h, w), in [0, 1].
+        probability: of the foreground, (h, w), in [0, 1], or uint8 with 255 for 1.
         chosen: labels to measure, (n,).
         thresholds: (t,).
 
     Returns:
         Pixels, float64 (n, t); NaN where nothing is left of a particle.
     """
-    near = expand_labels(labels, distance=_REACH_PX)
-    chosen = np.asarray(chosen, int)  # of a table without rows, no type is known
-    found = np.full((len(chosen), len(thresholds)), np.nan)
-    for i, threshold in enumerate(thresholds):
-        sizes = feret.measure(np.where(probability >= threshold, near, 0)).min_feret
-        left = chosen <= sizes.size
-        found[left, i] = sizes[chosen[left] - 1]
-    return found
+    chosen = np.asarray(chosen, int)
+    largest = max(int(labels.max(initial=0)), int(chosen.max(initial=0)))
+    found = np.full((largest + 1, len(thresholds)), np.nan)
+    for rows, _, numbers in bands.whole(labels):
+        # Neighbours have a say in what is nearest, and a particle may grow up and down.
+        around = slice(max(rows.start - 2 * _REACH_PX, 0), rows.stop + 2 * _REACH_PX)
+        near = expand_labels(labels[around], distance=_REACH_PX)
+        own = np.zeros(len(found), np.int64)
+        own[numbers] = np.arange(1, len(numbers) + 1)
+        near = own[near]
+        seen = probability[around] / (255 if probability.dtype == np.uint8 else 1)
+        for i, threshold in enumerate(thresholds):
+            sizes = feret.measure(np.where(seen >= threshold, near, 0)).min_feret
+            found[numbers[: sizes.size], i] = sizes
+    return found[chosen]
 
 
 def sensitivity(

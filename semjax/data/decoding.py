@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from semjax.data import limits
+from semjax.data.contrast import LARGE_PX
 
 # What Pillow may take a file for, whatever its name says. It could do more, run PostScript even.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
@@ -62,7 +63,8 @@ def _decode_tiff(path: Path) -> np.ndarray:
             if series.ndim == 3 and series.shape[1:] == page.shape:
                 limits.expect_image(series.shape[:2], series.nbytes)
                 return series.asarray()
-        image = page.asarray()
+        # Large ones lie in a file and not in memory.
+        image = page.asarray(out="memmap" if page.size > LARGE_PX else None)
         if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
             raise ValueError("the colours are CMYK")
         white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE

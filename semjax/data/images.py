@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from semjax.analysis import bands
 from semjax.data import decoding, formats, limits, metadata, squares
+from semjax.data.contrast import Stretched, is_large, stretch_contrast
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
@@ -21,7 +23,8 @@ class Micrograph(NamedTuple):
     Attributes:
       name: file name without suffix.
       path: the file.
-      image: (h, w) float32 in [-1, 1], contrast stretched, particles bright.
+      image: (h, w) float32 in [-1, 1], contrast stretched, particles bright; a large
+        image may be a `Stretched`, of which only rows are held.
       raw: (h, w) values as read; the information bar is cut from both.
       pixel_size_nm: side of a pixel in nm; None if not known.
       pixel_size_from: where the pixel size is from: "given", "Zeiss tag", ..., "unknown".
@@ -131,12 +134,12 @@ def read_labels(path: str | Path) -> np.ndarray:
     """
     picture = read_image(path)
     low, high = float(picture.min()), float(picture.max())
-    if low < 0 or high > limits.LABEL or (picture % 1).any():
+    if low < 0 or high > limits.LABEL or (picture.dtype.kind == "f" and (picture % 1).any()):
         raise ValueError(
             f"{path} has values from {low:g} to {high:g}; expected whole numbers from 0 to "
             f"{limits.LABEL:,} that count the particles"
         )
-    return picture.astype(np.int32)
+    return picture.astype(np.int32, copy=False)
 
 
 def read_colors(path: str | Path) -> np.ndarray:
@@ -210,11 +213,8 @@ def find_info_bar(image: np.ndarray) -> int:
         return 0
     # Rows far above the lower third cannot matter: the bar is compared with its neighbourhood.
     first = h // 3
-    values = (image[first:].astype(np.float64) - low) / span
-    strong = np.abs(values - np.median(values, axis=1, keepdims=True))
-    share = (strong <= 1 / 200).mean(axis=1)  # of the row's pixels that have its ground value
-    strong = strong > 0.3
-    runs = np.abs(np.diff(values, axis=1)) > 0.3
+    found = [_look_at_rows(image[first:][rows], low, span) for rows in bands.rows(image[first:])]
+    share, strong, runs = (np.concatenate(of_rows) for of_rows in zip(*found, strict=True))
     flat = share >= 0.7
     starts = np.flatnonzero(~flat[:-1] & (share[1:] >= 0.8)) + 1
     for start in starts[starts >= 2 * h // 3 - first]:
@@ -222,72 +222,25 @@ def find_info_bar(image: np.ndarray) -> int:
         if height < 8:
             break
         above = flat[max(0, start - height) : start]
-        text = strong[start:]
+        text = strong[start:].sum()
         # Edges per pixel of text: about 1 for letters, near 0 for particles and areas.
-        thin = runs[start:].sum() > 0.3 * text.sum()
+        thin = runs[start:].sum() > 0.3 * text
         if (
             (share[start:] >= 0.5).mean() >= 0.9
             and above.mean() <= 0.1
-            and 0.002 <= text.mean() <= 0.5
+            and 0.002 <= text / (height * image.shape[1]) <= 0.5
             and thin
         ):
             return int(height)
     return 0
 
 
-def stretch_contrast(
-    image: np.ndarray,
-    *,
-    low: float = 0.5,
-    high: float = 99.5,
-    knee: float = 0.6,
-    dark_particles: bool = False,
-) -> np.ndarray:
-    """Stretches the contrast between two percentiles, with a shoulder for the highlights.
-
-    With x = (v - v_low) / (v_high - v_low), v_low and v_high the percentiles of the image:
-
-      y = 0                                                  for x < 0
-      y = x                                                  for 0 <= x <= knee
-      y = knee + (1 - knee) (1 - exp(-(x - knee) / (1 - knee)))   for x > knee
-
-    and 2 y - 1 is returned. Value and slope are continuous at the knee, and y < 1: bright
-    agglomerates keep their structure instead of being clipped.
-
-    Args:
-      image: (h, w), finite values of any range.
-      low: percentile that becomes -1.
-      high: percentile at which a straight line (knee=1) would reach 1.
-      knee: share of the range kept linear, in [0, 1]; 1 clips at `high`.
-      dark_particles: turns the values round first, so that dark particles become bright.
-
-    Returns:
-      (h, w) float32 in [-1, 1]; -1 everywhere for a constant image. If both percentiles are
-      equal (few pixels differ), the extreme values take their place.
-
-    Raises:
-      ValueError: percentiles or knee out of range.
-    """
-    if not 0 <= low < high <= 100:
-        raise ValueError(
-            f"contrast percentiles are low={low}, high={high}; expected 0 <= low < high <= 100"
-        )
-    if not 0 <= knee <= 1:
-        raise ValueError(f"contrast knee is {knee}; expected a share in [0, 1]")
-    values = image.astype(np.float64)
-    if dark_particles:
-        values = values.max() - values
-    bottom, top = np.percentile(values, [low, high])
-    if top <= bottom:
-        bottom, top = values.min(), values.max()
-    if top <= bottom:
-        return np.full(image.shape, -1, np.float32)
-    x = np.maximum((values - bottom) / (top - bottom), 0)
-    if knee < 1:
-        y = np.where(x > knee, 1 - (1 - knee) * np.exp(-(x - knee) / (1 - knee)), x)
-    else:
-        y = np.minimum(x, 1)
-    return (2 * y - 1).astype(np.float32)
+def _look_at_rows(image: np.ndarray, low: float, span: float) -> tuple[np.ndarray, ...]:
+    """Of each row: share of pixels with its ground value, numbers of strong ones and of edges."""
+    values = (image.astype(np.float64) - low) / span
+    contrast = np.abs(values - np.median(values, axis=1, keepdims=True))
+    edges = np.abs(np.diff(values, axis=1)) > 0.3
+    return (contrast <= 1 / 200).mean(axis=1), (contrast > 0.3).sum(axis=1), edges.sum(axis=1)
 
 
 def read_micrograph(
@@ -301,6 +254,7 @@ def read_micrograph(
     low: float = 0.5,
     high: float = 99.5,
     knee: float = 0.6,
+    in_rows: bool = False,
 ) -> Micrograph:
     """Reads a micrograph, cuts its information bar and stretches its contrast.
 
@@ -317,6 +271,7 @@ def read_micrograph(
       low: percentile that becomes black, see `stretch_contrast`.
       high: percentile at which highlights are compressed.
       knee: share of the range kept linear.
+      in_rows: whether of a large image only rows are wanted, see `Stretched`.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -347,5 +302,7 @@ def read_micrograph(
     if size is not None and calibration != 1:
         size *= calibration
         source += f"; times {calibration:g}"
-    image = stretch_contrast(raw, low=low, high=high, knee=knee, dark_particles=dark_particles)
+    contrast = {"low": low, "high": high, "knee": knee, "dark_particles": dark_particles}
+    lazy = in_rows and is_large(raw)
+    image = (Stretched if lazy else stretch_contrast)(raw, **contrast)
     return Micrograph(path.stem, path, image, raw, size, source, bar)

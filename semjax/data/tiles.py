@@ -29,6 +29,12 @@ def starts(size: int, tile_px: int, overlap_px: int) -> np.ndarray:
     return np.arange(n) * (size - tile_px) // (n - 1)
 
 
+def origins(shape: tuple[int, int], tile_px: tuple[int, int], overlap_px: int) -> np.ndarray:
+    """Row and column (n, 2) at which each tile of an image begins, row by row."""
+    axes = [starts(size, px, overlap_px) for size, px in zip(shape, tile_px, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
 def cut(
     image: np.ndarray, tile_px: tuple[int, int], overlap_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -48,14 +54,12 @@ def cut(
     h, w = image.shape[:2]
     margins = [(0, max(0, rows - h)), (0, max(0, cols - w))] + [(0, 0)] * (image.ndim - 2)
     padded = np.pad(image, margins, mode="reflect")
-    grid = np.meshgrid(starts(h, rows, overlap_px), starts(w, cols, overlap_px), indexing="ij")
-    origins = np.stack(grid, axis=-1).reshape(-1, 2)
-    tiles = np.stack([padded[row : row + rows, col : col + cols] for row, col in origins])
-    return tiles, origins
+    corners = origins((h, w), tile_px, overlap_px)
+    return np.stack([padded[row : row + rows, col : col + cols] for row, col in corners]), corners
 
 
 def join(
-    tiles: np.ndarray, origins: np.ndarray, shape: tuple[int, int], overlap_px: int
+    tiles: np.ndarray, corners: np.ndarray, shape: tuple[int, int], overlap_px: int
 ) -> np.ndarray:
     """Joins tiles as cut by `cut`.
 
@@ -64,7 +68,7 @@ def join(
 
     Args:
       tiles: (n, rows, cols) or (n, rows, cols, k), results for the tiles.
-      origins: (n, 2) as returned by `cut`.
+      corners: (n, 2), origins as returned by `cut`.
       shape: rows and columns of the image.
       overlap_px: as given to `cut`.
 
@@ -77,14 +81,14 @@ def join(
     h, w = shape
     rows, cols = tiles.shape[1:3]
     n = len(starts(h, rows, overlap_px)) * len(starts(w, cols, overlap_px))
-    if not len(tiles) == len(origins) == n:
+    if not len(tiles) == len(corners) == n:
         raise ValueError(
             f"an image of {h} x {w} px has {n} tiles of {rows} x {cols} px with an overlap of "
-            f"{overlap_px} px, but {len(tiles)} tiles and {len(origins)} origins came"
+            f"{overlap_px} px, but {len(tiles)} tiles and {len(corners)} origins came"
         )
     joined = np.zeros((h, w, *tiles.shape[3:]), tiles.dtype)
     half = overlap_px // 2
-    for tile, (row, col) in zip(tiles, origins, strict=True):
+    for tile, (row, col) in zip(tiles, corners, strict=True):
         top = row + (half if row else 0)
         left = col + (half if col else 0)
         bottom = h if row + rows >= h else row + rows - half

@@ -7,7 +7,7 @@ import pandas as pd
 import roifile
 import tifffile
 
-from semjax.analysis import contours
+from semjax.analysis import bands, contours
 from semjax.workdir import whole
 
 
@@ -30,10 +30,16 @@ def write_rois(path: str | Path, labels: np.ndarray) -> int:
         ValueError: not a label image.
     """
     path = Path(path)
-    rois = [_roi(str(label), paths) for label, paths in contours.trace(labels).items()]
+    n, mode = 0, "w"
     with whole(path) as partial:
-        roifile.roiwrite(partial, rois, mode="w")
-    return len(rois)
+        for rows, particles, numbers in bands.whole(labels):
+            rois = [
+                _roi(str(numbers[label - 1]), [path + (rows.start, 0) for path in paths])
+                for label, paths in contours.trace(particles).items()
+            ]
+            roifile.roiwrite(partial, rois, mode=mode)
+            n, mode = n + len(rois), "a"
+    return n
 
 
 def _roi(name: str, paths: list[np.ndarray]) -> roifile.ImagejRoi:

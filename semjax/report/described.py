@@ -37,7 +37,7 @@ def describe(sample: measured.Measured) -> cells.Sample:
         kept = particles[(particles["image"] == name) & particles["kept"]]
         if thresholds and probability is not None and probability.shape == labels.shape:
             sizes = uncertainty.at_thresholds(
-                labels, probability / 255, kept["label"].to_numpy(), thresholds=thresholds
+                labels, probability, kept["label"].to_numpy(), thresholds=thresholds
             )
             moved.append(sizes * (pixel_size if nm else 1.0))
             weights = sample.facts["border"] == "weights"

@@ -4,6 +4,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, measured, models, processes
+from semjax.data import images
 from semjax.workdir import Work
 
 
@@ -18,10 +19,13 @@ def run(config: ConfigDict, work: Work) -> dict:
     if unit == "px":
         logging.warning("measure: no pixel size in the images' tags; results are in pixels")
     model = models.of_work(config, work)
-    for picture in processes.share(pictures):
+
+    def measure(picture: images.Micrograph) -> None:
         origin = measured.origin_of(picture.path, model, pixel_size_nm=picture.pixel_size_nm)
         if not measured.is_done(work.measure, picture.name, origin):
             measured.measure(work.measure, model, picture, origin=origin, border=c.border)
+
+    list(measured.in_turn(measure, processes.share(pictures)))
     processes.meet("measured")
     if not processes.leads():
         return {}
@@ -34,11 +38,11 @@ def run(config: ConfigDict, work: Work) -> dict:
         "model": measured.describe(model, path="../model"),
         "settings": {"made by": "run", **model.recipe},
     }
-    images, particles, summary = measured.finish(
+    rows, particles, summary = measured.finish(
         work.measure,
         [picture.name for picture in pictures],
         facts=facts,
         calibration_uncertainty=config.data.get("calibration_uncertainty") or None,
     )
-    models.bundle(models.learn_ranges(model, images, particles), work.model)
+    models.bundle(models.learn_ranges(model, rows, particles), work.model)
     return summary
