@@ -61,13 +61,13 @@ def test_an_array_is_measured_like_its_file(model, discs, write_image, tmp_path)
 def test_rescaled_images_give_the_same_diameters(model, discs, monkeypatch):
     """Twice the pixels at half the pixel size are seen by the network as they were."""
     shapes = []
-    real = measuring.predict.probabilities
+    real = measuring.predict.probability_rows
 
     def look(network, image, **options):
         shapes.append(image.shape)
         return real(network, image, **options)
 
-    monkeypatch.setattr(measuring.predict, "probabilities", look)
+    monkeypatch.setattr(measuring.predict, "probability_rows", look)
     image = discs[0]
     fine, coarse = enlarge(image, 2), image[::2, ::2]
     tables = []

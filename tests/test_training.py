@@ -134,7 +134,16 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     assert without_speed(rows(tmp_path / "killed")) == without_speed(rows(tmp_path / "straight"))
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as usual: a shell makes programs in the background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_training_that_is_asked_to_end_is_saved_first(tmp_path, number):
     expected = run(tmp_path / "straight", steps=12)
 

@@ -125,6 +125,7 @@ def measure(
         raise ValueError(f"labels and image must have one two-dimensional shape, got {shapes}")
     if pixel_size_nm is not None and not (0 < pixel_size_nm < np.inf):
         raise ValueError(f"pixel_size_nm must be positive, or None if unknown, got {pixel_size_nm}")
+    labels = labels.view(np.uint8) if labels.dtype == bool else labels
     border_weight = border_weights(labels)
     tables = []
     for rows, particles, numbers in bands.whole(labels):
