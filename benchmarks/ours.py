@@ -28,11 +28,12 @@ def train(piece: Piece) -> Job:
     """Updates as `semjax.training.fit` makes them, from batches that lie in the host's memory."""
     c = cases.configure(piece.kind, piece.variant, piece.changes)
     learner = cases.make_learner(piece.kind, c)
-    state = jax.device_put(cases.init_state(learner), devices.replicated())
-    key = jax.device_put(jax.random.key(0), devices.replicated())
+    grid = devices.mesh()
+    state = jax.device_put(cases.init_state(learner), devices.replicated(grid))
+    key = jax.device_put(jax.random.key(0), devices.replicated(grid))
     axis = 1 if piece.kind == "wgan_gp" else 0
     batches = [cases.draw_batch(piece.kind, c, seed) for seed in range(N_BATCHES)]
-    first = devices.put_batch(batches[0], axis=axis)
+    first = devices.put_batch(batches[0], grid, axis=axis)
 
     def update(state, batch, key):
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
@@ -46,7 +47,7 @@ def train(piece: Piece) -> Job:
     def run(n: int) -> None:
         nonlocal state
         for batch in islice(endless, n):
-            state, _ = compiled(state, devices.put_batch(batch, axis=axis), key)
+            state, _ = compiled(state, devices.put_batch(batch, grid, axis=axis), key)
         jax.block_until_ready(state)
 
     return Job(run, compile_s, flops, compiled.cost_analysis()["bytes accessed"])
