@@ -10,6 +10,7 @@ products idle; `_conv_by_blocks` moves neighbouring pixels into channels first. 
 same up to rounding.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -47,29 +48,67 @@ def force_blocks(choice: bool) -> Iterator[None]:
 # gradients, of any order, are the other two, and XLA only ever meets the forms it is fast at.
 
 
-def _plain(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+def _plain(images: Array, kernel: Array, strides: int | tuple[int, int], pads: Pads) -> Array:
+    strides = (strides, strides) if isinstance(strides, int) else strides
     return lax.conv_general_dilated(
-        images, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
+
+
+def _by_columns(images: Array, kernel: Array, pads: Pads) -> Array:
+    """Convolution of stride 1 that computes neighbouring output pixels of a row at once.
+
+    They become features of one pixel: as many as fill the processor's registers.
+    """
+    features = kernel.shape[3]
+    width = images.shape[2] + sum(pads[1]) - kernel.shape[1] + 1
+    at_once = min(8, 2 ** math.ceil(math.log2(max(32 / features, 1))))
+    if not uses_blocks() or kernel.shape[1] == 1 or at_once == 1:
+        return _plain(images, kernel, 1, pads)
+    left, right = pads[1]
+    pads = (pads[0], (left, right + -width % at_once))
+    places = [((0, 0), (i, at_once - 1 - i), (0, 0), (0, 0)) for i in range(at_once)]
+    kernel = jnp.concatenate([jnp.pad(kernel, place) for place in places], axis=-1)
+    y = _plain(images, kernel, (1, at_once), pads)
+    return y.reshape(*y.shape[:2], -1, features)[:, :, :width]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _correlate(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """The output of a convolution."""
+    if stride == 1:
+        return _by_columns(images, kernel, pads)
     return _plain(images, kernel, stride, pads)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _spread(outputs: Array, kernel: Array, stride: int, pads: Pads, shape: tuple) -> Array:
     """The input (of the given shape) to which a convolution sends its output's gradient back."""
-    n, h, w, c = shape
-    # XLA swaps outputs and kernel where the outputs are the smaller, and is then fifty times
-    # slower on a CPU. More outputs, all zero, prevent it.
-    rows, columns = (max(kernel.shape[0] - size, 0) for size in outputs.shape[1:3])
-    outputs = jnp.pad(outputs, ((0, 0), (0, rows), (0, columns), (0, 0)))
-    images = jax.ShapeDtypeStruct((n, h + stride * rows, w + stride * columns, c), outputs.dtype)
-    spread = jax.linear_transpose(lambda x: _plain(x, kernel, stride, pads), images)
-    return spread(outputs)[0][:, :h, :w]
+    _, h, w, _ = shape
+    if stride == 2 and uses_blocks():
+        return _by_phases(outputs, kernel, pads, (h, w))
+    if stride == 1:
+        sides = zip(kernel.shape, pads, (h, w), outputs.shape[1:3], strict=False)
+        pads = tuple((k - 1 - low, low + size - out) for k, (low, _), size, out in sides)
+        return _by_columns(outputs, kernel[::-1, ::-1].transpose(0, 1, 3, 2), pads)
+    images = jax.ShapeDtypeStruct(shape, outputs.dtype)
+    return jax.linear_transpose(lambda x: _plain(x, kernel, stride, pads), images)(outputs)[0]
+
+
+def _by_phases(outputs: Array, kernel: Array, pads: Pads, size: tuple[int, int]) -> Array:
+    """`_spread` of stride 2: a convolution finds all four pixels of each 2 x 2 block."""
+    taps, sides = [], []
+    for k, (low, _), length, out in zip(kernel.shape, pads, size, outputs.shape[1:3], strict=False):
+        # Pixel 2 m + a gets outputs[m + j] * kernel[low + a - 2 j]: j from `first` to `last`.
+        first, last = (low - k + 2) // 2, (low + 1) // 2
+        taps.append((2 * last - low, low + 2 - 2 * first - k))
+        sides.append((-first, -(-length // 2) - out + last))
+    kernel = jnp.pad(kernel, (*taps, (0, 0), (0, 0)))
+    kh, kw, c, features = kernel.shape
+    kernel = kernel.reshape(kh // 2, 2, kw // 2, 2, c, features)[::-1, :, ::-1]
+    kernel = kernel.transpose(0, 2, 5, 1, 3, 4).reshape(kh // 2, kw // 2, features, 4 * c)
+    blocks = depth_to_space(_by_columns(outputs, kernel, tuple(sides)))
+    return blocks[:, : size[0], : size[1]]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -130,35 +169,11 @@ def pad_to_multiple(images: Array, multiple: int) -> tuple[Array, tuple[slice, .
     return images, back
 
 
-def space_to_depth(images: Array) -> Array:
-    """Moves each 2 x 2 block of pixels into channels: (n, h, w, c) -> (n, h/2, w/2, 4c)."""
-    n, h, w, c = images.shape
-    blocks = images.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(n, h // 2, w // 2, 4 * c)
-
-
 def depth_to_space(images: Array) -> Array:
-    """Undoes `space_to_depth`: (n, h, w, 4c) -> (n, 2h, 2w, c)."""
+    """Spreads channels over 2 x 2 blocks of pixels: (n, h, w, 4c) -> (n, 2h, 2w, c)."""
     n, h, w, c = images.shape
     pixels = images.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
     return pixels.reshape(n, 2 * h, 2 * w, c // 4)
-
-
-def _conv_by_blocks(images: Array, kernel: Array, pads: Pads) -> Array:
-    """Convolution of stride 1 with an odd kernel, computing 2 x 2 output pixels at once.
-
-    Such a block sees k + 1 rows and columns, which are (k + 1) / 2 blocks of the padded input.
-    """
-    k, _, c, features = kernel.shape
-    phases = []
-    for row in (0, 1):
-        for column in (0, 1):
-            phase = jnp.pad(kernel, ((row, 1 - row), (column, 1 - column), (0, 0), (0, 0)))
-            phase = phase.reshape((k + 1) // 2, 2, (k + 1) // 2, 2, c, features)
-            phases.append(phase.transpose(0, 2, 1, 3, 4, 5))
-    kernel = jnp.concatenate(phases, axis=-1).reshape((k + 1) // 2, (k + 1) // 2, 4 * c, -1)
-    blocks = space_to_depth(jnp.pad(images, ((0, 0), *pads, (0, 0))))
-    return depth_to_space(_correlate(blocks, kernel, 1, _NO_PADS))
 
 
 def conv(images: Array, kernel: Array, *, stride: int = 1, padding: str = "same") -> Array:
@@ -174,16 +189,12 @@ def conv(images: Array, kernel: Array, *, stride: int = 1, padding: str = "same"
     Returns:
         (n, h', w', features), with h' = ceil(h / stride) unless padding is "valid".
     """
-    k, _, c, features = kernel.shape
+    k = kernel.shape[0]
     pads = _NO_PADS
     if padding == "same":
         pads = tuple(same_padding(size, k, stride) for size in images.shape[1:3])
     elif padding == "reflect" and k > 1:
         images = reflect_pad(images, (k // 2, k // 2), (k // 2, k // 2))
-    h, w = (size + sum(pad) for size, pad in zip(images.shape[1:3], pads, strict=True))
-    few = min(c, features) == 1 if k == 7 else c * features <= 16
-    if uses_blocks() and few and stride == 1 and k in (3, 7) and h % 2 == w % 2 == 0:
-        return _conv_by_blocks(images, kernel, pads)
     return _correlate(images, kernel, stride, pads)
 
 
@@ -214,6 +225,23 @@ def upsample(images: Array) -> Array:
     return wide.reshape(n, 2 * h, 2 * w, c)
 
 
+def upsampled_conv(images: Array, kernel: Array, *, padding: str) -> Array:
+    """Convolves the image that `upsample` gives; see `conv`. The kernel is 3 x 3."""
+    if not uses_blocks():
+        return conv(upsample(images), kernel, padding=padding)
+    # Among nine pixels, only four differ: rows 2 m - 1 and 2 m see rows m - 1 and m.
+    for axis in (0, 1):
+        one, two, three = jnp.split(kernel, 3, axis)
+        kernel = jnp.concatenate([one + two, one, three, two + three], axis)
+    _, _, c, features = kernel.shape
+    kernel = kernel.reshape(2, 2, 2, 2, c, features).transpose(0, 2, 4, 1, 3, 5)
+    kernel = kernel.reshape(2, 2, c, 4 * features)
+    # Mirrored, the first row is itself a copy of the row before it.
+    mode = {"reflect": "edge", "same": "constant"}[padding]
+    images = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
+    return depth_to_space(_correlate(images, kernel, 1, _NO_PADS))[:, 1:-1, 1:-1]
+
+
 def max_pool(images: Array) -> Array:
     """Largest value of each 2 x 2 block; rows and columns must be even.
 
@@ -231,7 +259,10 @@ def leaky_relu(x: Array) -> Array:
 
 
 class Conv(nn.Module):
-    """Convolution; see `conv`. Glorot-uniform kernel, zero bias, both float32."""
+    """Convolution; see `conv`. Glorot-uniform kernel, zero bias, both float32.
+
+    With `upsampled`, of the image at twice its size; see `upsampled_conv`.
+    """
 
     features: int
     size: int
@@ -239,17 +270,14 @@ class Conv(nn.Module):
     padding: str = "same"
     use_bias: bool = False
     dtype: Any = jnp.float32
+    upsampled: bool = False
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
         shape = (self.size, self.size, images.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        y = conv(
-            images.astype(self.dtype),
-            kernel.astype(self.dtype),
-            stride=self.stride,
-            padding=self.padding,
-        )
+        convolve = upsampled_conv if self.upsampled else partial(conv, stride=self.stride)
+        y = convolve(images.astype(self.dtype), kernel.astype(self.dtype), padding=self.padding)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)

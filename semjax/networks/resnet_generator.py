@@ -15,7 +15,6 @@ from semjax.networks.layers import (
     InstanceNorm,
     TransposedConv,
     pad_to_multiple,
-    upsample,
 )
 
 
@@ -54,7 +53,8 @@ class ResNetGenerator(nn.Module):
     def _ascend(self, x: Array, features: int) -> Array:
         if self.upsample == "transposed":
             return TransposedConv(features, 3, self.use_bias, self.dtype)(x)
-        return self._conv(features, 3)(upsample(x))
+        kwargs = {"use_bias": self.use_bias, "dtype": self.dtype, "upsampled": True}
+        return Conv(features, 3, padding="reflect", **kwargs)(x)
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool = False) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from semjax.networks.layers import BatchNorm, Conv, leaky_relu, upsample
+from semjax.networks.layers import BatchNorm, Conv, leaky_relu
 
 
 class OutlineGenerator(nn.Module):
@@ -45,9 +45,10 @@ class OutlineGenerator(nn.Module):
         x = leaky_relu(BatchNorm(dtype=self.dtype)(dense(z), train=train))
         x = x.reshape(-1, side, side, self.width)
         for features in (self.width // 2, self.width // 4):
-            x = Conv(features, 3, dtype=self.dtype)(upsample(x))
+            x = Conv(features, 3, dtype=self.dtype, upsampled=True)(x)
             x = leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train))
-        x = BatchNorm(dtype=self.dtype)(Conv(1, 3, dtype=self.dtype)(upsample(x)), train=train)
+        x = Conv(1, 3, dtype=self.dtype, upsampled=True)(x)
+        x = BatchNorm(dtype=self.dtype)(x, train=train)
         return jnp.tanh(x.astype(jnp.float32))
 
 

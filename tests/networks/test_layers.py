@@ -1,5 +1,7 @@
 """Layers against explicit formulas and against XLA's own operations and gradients."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -94,7 +96,7 @@ def test_transposed_conv_adds_each_pixel_times_the_kernel_at_twice_its_place(k):
 
 @pytest.mark.parametrize("padding", ["same", "reflect"])
 @pytest.mark.parametrize("size", [(8, 10), (9, 8)])
-@pytest.mark.parametrize(("k", "c", "features"), [(7, 1, 4), (7, 4, 1), (3, 2, 4)])
+@pytest.mark.parametrize(("k", "c", "features"), [(7, 1, 4), (7, 4, 1), (3, 2, 4), (3, 20, 40)])
 def test_blocks_change_nothing_but_rounding(k, c, features, size, padding):
     x, kernel = draw(0, (2, *size, c)), draw(1, (k, k, c, features))
     found = []
@@ -137,11 +139,24 @@ def test_pad_to_multiple_is_undone_by_its_index(size):
     np.testing.assert_array_equal(padded[back], x)
 
 
-def test_space_to_depth_keeps_blocks_and_is_undone():
-    x = draw(0, (2, 4, 6, 3))
-    deep = layers.space_to_depth(x)
-    np.testing.assert_array_equal(deep[1, 1, 2], x[1, 2:4, 4:6].reshape(-1))
-    np.testing.assert_array_equal(layers.depth_to_space(deep), x)
+def test_depth_to_space_makes_blocks_of_channels():
+    x = draw(0, (2, 2, 3, 12))
+    large = layers.depth_to_space(x)
+    assert large.shape == (2, 4, 6, 3)
+    np.testing.assert_array_equal(large[1, 2:4, 4:6].reshape(-1), x[1, 1, 2])
+
+
+@pytest.mark.parametrize("padding", ["same", "reflect"])
+@pytest.mark.parametrize("features", [1, 5])
+def test_upsampled_conv_is_that_of_the_upsampled_image(features, padding):
+    x, kernel = draw(0, (2, 4, 5, 3)), draw(1, (3, 3, 3, features))
+    with layers.force_blocks(True):
+        found = value_and_pullbacks(partial(layers.upsampled_conv, padding=padding), x, kernel)
+    with layers.force_blocks(False):
+        expected = value_and_pullbacks(
+            lambda x, k: layers.conv(layers.upsample(x), k, padding=padding), x, kernel
+        )
+    assert_same(found, expected)
 
 
 def test_upsample_repeats_and_max_pool_undoes_it():
