@@ -1,5 +1,6 @@
 """What is trained and predicted: settings, batches and learners, made as the stages make them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 
 from semjax import networks, optimizers, settings, variants
 from semjax.learners import classifier, cyclegan, segmenter, wgan_gp
+from semjax.networks import layers
 from semjax.training import Learner
 
 OUTLINE_PX = 64
@@ -117,6 +119,12 @@ def _make_cyclegan(c: ConfigDict) -> Learner:
         ema_decay=c.ema_decay,
         mask_noise=c.mask_noise,
     )
+
+
+def count(function: Callable, *args: Any) -> float:
+    """Operations of one call, without those that forms for a CPU add."""
+    with layers.force_blocks(False):
+        return jax.jit(lambda *args: function(*args)).lower(*args).cost_analysis()["flops"]
 
 
 def init_state(learner: Learner) -> Any:

@@ -17,7 +17,6 @@ from benchmarks.job import Job
 from benchmarks.pieces import Piece
 from semjax import devices, measuring, models, phantom, predict
 from semjax.analysis import regions, split
-from semjax.networks import layers
 from semjax.synth import outlines, place
 
 N_BATCHES = 4  # different ones, in turn
@@ -38,7 +37,7 @@ def train(piece: Piece) -> Job:
     def update(state, batch, key):
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
 
-    flops = count(update, state, first, key)
+    flops = cases.count(update, state, first, key)
     begin = time.perf_counter()
     compiled = jax.jit(update, donate_argnums=0).lower(state, first, key).compile()
     compile_s = time.perf_counter() - begin
@@ -51,12 +50,6 @@ def train(piece: Piece) -> Job:
         jax.block_until_ready(state)
 
     return Job(run, compile_s, flops, compiled.cost_analysis()["bytes accessed"])
-
-
-def count(function, *args) -> float:
-    """Operations of one call, without those that forms for a CPU add."""
-    with layers.force_blocks(False):
-        return jax.jit(lambda *args: function(*args)).lower(*args).cost_analysis()["flops"]
 
 
 def make_model(kind: str, piece: Piece) -> predict.Model:
@@ -100,7 +93,7 @@ def network_only(piece: Piece) -> Job:
         for _ in range(n):
             predict.probabilities(model, image, tile_px=tile_px)
 
-    flops = len(calls) * count(forward, model.variables, zeros)
+    flops = len(calls) * cases.count(forward, model.variables, zeros)
     return Job(run, first_s - again_s, flops, len(calls) * n_bytes)
 
 

@@ -1,6 +1,6 @@
 """What training over many devices and measuring a million micrographs would cost.
 
-    python benchmarks/scaling.py
+    python -m benchmarks.scaling
 
 Operations are counted by XLA and bytes from the parameters' shapes; nothing is compiled or trained.
 docs/scaling.md explains the model and what is assumed.
@@ -10,10 +10,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-from cost import count_shapes, count_translate, count_unet
 
+from benchmarks import cases, cost
 from semjax import networks, settings, variants
-from semjax.learners import classifier, segmenter
 
 RATES = {  # FLOP/s a device, assumed: 40 % of an H200's matrix rate in bf16; TF32 for the first
     "shapes": 80e12,
@@ -57,19 +56,19 @@ def trainings(c):
     tile = (1, *t.tile_px, 1)
     both = 2 * count_bytes(painter, tile) + 2 * count_bytes(patches, tile, train=False)
     found = {
-        "shapes": (c.shapes, count_shapes(c.shapes), c.shapes.n_critic * judged + drawn),
-        "translate": (t, count_translate(t), both),
+        "shapes": (c.shapes, cost.count("wgan_gp", "gpu")[1], c.shapes.n_critic * judged + drawn),
+        "translate": (t, cost.count("cyclegan", "gpu")[1], both),
     }
-    for name, make, table, outputs in (
-        ("segment", segmenter.segmenter, networks.SEGMENTERS, 3),
-        ("classify", classifier.classifier, networks.CLASSIFIERS, 1),
+    for name, kind, table, outputs in (
+        ("segment", "segmenter", networks.SEGMENTERS, 3),
+        ("classify", "classifier", networks.CLASSIFIERS, 1),
     ):
         part = c[name]
         kwargs = {"filters": part.filters, "outputs": outputs, "decoder": part.decoder}
         unet = networks.make(table, "multires_unet", kwargs)
         channels = 1 if name == "segment" else 2
         size = count_bytes(unet, (1, *part.tile_px, channels), train=False)
-        found[name] = (part, count_unet(make, table, part, outputs), size)
+        found[name] = (part, cost.count(kind, "gpu")[1], size)
     return found
 
 
@@ -100,8 +99,11 @@ def predict_flops(c):
                 jax.random.key(0), jnp.zeros(shape.shape), train=False
             )
         )
-        apply = jax.jit(lambda v, x, network=network: network.apply(v, x, train=False))
-        total += views * n_tiles * apply.lower(variables, shape).cost_analysis()["flops"]
+
+        def apply(variables, tiles, network=network):
+            return network.apply(variables, tiles, train=False)
+
+        total += views * n_tiles * cases.count(apply, variables, shape)
     return n_tiles, total
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 VARIANTS: dict[str, dict[str, Any]] = {
     # The default settings, with the half-precision activations that accelerators are fast in and,
-    # as in the small variant, no identity loss: 116 PFLOP in all, by benchmarks/cost.py.
+    # as in the small variant, no identity loss: 115 PFLOP in all, by `python -m benchmarks.cost`.
     "gpu": {
         "translate.identity_weight": 0.0,
         "translate.upsample": "resize",

@@ -88,8 +88,9 @@ def _spread(outputs: Array, kernel: Array, stride: int, pads: Pads, shape: tuple
     if stride == 2 and uses_blocks():
         return _by_phases(outputs, kernel, pads, (h, w))
     if stride == 1:
-        sides = zip(kernel.shape, pads, (h, w), outputs.shape[1:3], strict=False)
-        pads = tuple((k - 1 - low, low + size - out) for k, (low, _), size, out in sides)
+        (kh, kw, *_), (_, rows, columns, _) = kernel.shape, outputs.shape
+        (top, _), (left, _) = pads
+        pads = ((kh - 1 - top, top + h - rows), (kw - 1 - left, left + w - columns))
         return _by_columns(outputs, kernel[::-1, ::-1].transpose(0, 1, 3, 2), pads)
     images = jax.ShapeDtypeStruct(shape, outputs.dtype)
     return jax.linear_transpose(lambda x: _plain(x, kernel, stride, pads), images)(outputs)[0]

@@ -172,7 +172,7 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     particles = pd.read_csv(work.filter / "particles.csv")
     segmenter = predict.load(work.segment / "model")
     visible = particles["visible_area_px"] / particles["whole_area_px"]
-    least_px = segmenter.settings["min_area_px"]
+    least_px = segmenter.settings.get("min_area_px", scores.MIN_AREA_PX)
     outputs = _segment(segmenter, fakes)
     samples = []
     for i, (image, truth, output) in enumerate(zip(fakes, truths, outputs, strict=True)):
