@@ -62,7 +62,7 @@ class CycleGAN:
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of the generators, then one of the discriminators; nothing waits."""
         autocast = torch.autocast(
-            batch["images"].device.type, self.dtype, enabled=self.dtype != torch.float32
+            batch["images"].device.type, self.dtype, enabled=self.dtype == torch.bfloat16
         )
         for parameter in self.trained["d"]:
             parameter.requires_grad_(False)

@@ -80,7 +80,7 @@ def probabilities(network, image, tile_px, dtype) -> np.ndarray:
     """What `semjax.predict.probabilities` gives: the mean over four flips, (h, w, outputs)."""
     views = (slice(None), slice(None, None, -1))
     total = np.float32(0)
-    autocast = torch.autocast(build.device().type, dtype, enabled=dtype != torch.float32)
+    autocast = torch.autocast(build.device().type, dtype, enabled=dtype == torch.bfloat16)
     for view in [(rows, columns) for rows in views for columns in views]:
         cut, origins = tiles.cut(image[view][..., None], tile_px, predict.OVERLAP_PX)
         size = -(-len(cut) // -(-len(cut) // predict.BATCH))

@@ -49,7 +49,7 @@ class UNetSteps:
         """One update; metrics stay on the device."""
         device = batch["images"].device.type
         self.optimizer.zero_grad()
-        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+        with torch.autocast(device, self.dtype, enabled=self.dtype == torch.bfloat16):
             logits = self.network(batch["images"])
         loss, metrics = self.loss(logits, batch, self.weight)
         loss.backward()
