@@ -118,6 +118,7 @@ def _make_cyclegan(c: ConfigDict) -> Learner:
         pool=c.pool,
         ema_decay=c.ema_decay,
         mask_noise=c.mask_noise,
+        remat=c.remat,
     )
 
 

@@ -4,6 +4,7 @@ from semjax.networks import SEGMENTERS
 
 CHOICES = {
     "data.source": ("folder", "tio2", "phantom"),
+    "data.samples": ("host", "device"),
     "shapes.method": ("wgan", "polygons", "given"),
     "masks.source": ("synthesis", "phantom"),
     "masks.density": ("match", "count"),

@@ -1,5 +1,6 @@
 """Where arrays live: parameters on every device of one mesh, batches split over them."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pooch
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 AXES = ("process", "device")
+LARGEST_CACHE = 2 * 2**30  # bytes of compiled programs; a run of one variant needs less than 100 MB
 
 
 def mesh() -> Mesh:
@@ -54,6 +56,12 @@ def put_batch(batch: Any, grid: Mesh, *, axis: int = 0) -> Any:
     return jax.tree.map(put, batch)
 
 
+def put_replicated(tree: Any, grid: Mesh) -> Any:
+    """Puts NumPy arrays, the same in every process, on each device of a mesh."""
+    put = jax.make_array_from_process_local_data
+    return jax.tree.map(lambda x: put(replicated(grid), x), tree)
+
+
 def local(tree: Any) -> Any:
     """One device's copy of replicated arrays, which this process can use without the others."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
@@ -62,11 +70,27 @@ def local(tree: Any) -> Any:
 def keep_compiled() -> None:
     """Keeps compiled programs in the user's cache folder, so that a second start compiles nothing.
 
-    The folder is the user's own: whoever can write there could run code as the user. Set
-    `JAX_COMPILATION_CACHE_DIR` for another one.
+    The folder is the user's own: whoever can write there could run code as the user. Above
+    `LARGEST_CACHE` bytes, the oldest programs are removed. Set `JAX_COMPILATION_CACHE_DIR` for
+    another one, whose size nobody looks after.
     """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = cache_folder()
+    with contextlib.suppress(OSError):  # there is none yet, or another run tidies up, too
+        _remove_oldest(folder, LARGEST_CACHE)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _remove_oldest(folder: Path, largest: int) -> None:
+    """Removes files until those of a folder have at most `largest` bytes."""
+    files = [(path, path.stat()) for path in folder.iterdir()]
+    total = sum(found.st_size for _, found in files)
+    for path, found in sorted(files, key=lambda file: file[1].st_mtime):
+        if total <= largest:
+            break
+        path.unlink()
+        total -= found.st_size
 
 
 def cache_folder() -> Path:

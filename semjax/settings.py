@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
     d.contrast_low = 0.5  # percentile that becomes black
     d.contrast_high = 99.5  # percentile at which highlights begin to be compressed hard
     d.contrast_knee = 0.6  # share of the range kept linear; 1 clips at contrast_high
+    d.samples = "host"  # who makes training samples: host (threads, with Grain) or device
 
     d.phantom_images = 12  # phantom: micrographs to simulate
     d.phantom_outlines = 40  # phantom: outlines to draw
@@ -111,6 +112,7 @@ def get_config() -> ConfigDict:
     t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
     t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
     t.dtype = "float32"  # of activations: float32 or bfloat16
+    t.remat = False  # compute activations again for the gradient: less memory, more time
     t.log_every = 50  # steps over which metrics are averaged and then logged
     t.save_every = 500  # steps between checkpoints with samples; a multiple of log_every
 

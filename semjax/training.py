@@ -24,10 +24,13 @@ from rich.table import Column
 
 from semjax import devices, interrupts, processes
 from semjax.checkpoints import Checkpoints
+from semjax.data.resident import Resident
 from semjax.watch import Finding
 from semjax.workdir import explained, write_text
 
 YOUNG = 200  # no failures are told before this step
+NO_STEP = 2**31 - 1  # no training is so long
+AT_ONCE = 10  # steps of one call where the device draws its own batches, if they divide log_every
 
 
 class Learner(NamedTuple):
@@ -42,7 +45,7 @@ class Learner(NamedTuple):
 
 def fit(
     learner: Learner,
-    batches: Iterator,
+    batches: Iterator | Resident,
     folder: Path,
     *,
     seed: int,
@@ -63,7 +66,8 @@ def fit(
     Args:
         learner: what to train.
         batches: iterator of batches (trees of NumPy arrays), with Grain's `get_state` and
-            `set_state`; of several processes, each gives its own part of every batch.
+            `set_state`; of several processes, each gives its own part of every batch. Or samples
+            that the device draws: then one call makes several steps, and a signal waits for them.
         folder: gets `checkpoints/` and `metrics.jsonl`.
         seed: of the initial state and of every step.
         steps: updates in all.
@@ -89,15 +93,30 @@ def fit(
     state = jax.jit(learner.init, out_shardings=replicated)(init_key)
     step_key = jax.jit(jax.random.key, static_argnums=0, out_shardings=replicated)(seed)
 
-    def update(state, batch, key):
-        batch = jax.lax.with_sharding_constraint(batch, split)
-        return learner.step(state, batch, jax.random.fold_in(key, state.step))
-
-    # Replicated, or the compiler would split what it likes, and compile again for it.
-    update = jax.jit(update, donate_argnums=0, out_shardings=replicated)
     leads = processes.leads()
     checkpoints = Checkpoints(folder / "checkpoints")
     start = checkpoints.latest or 0
+    resident = batches if isinstance(batches, Resident) else None
+    at_once = 1 if resident is None else math.gcd(AT_ONCE, log_every, steps, start)
+
+    arrays = None if resident is None else devices.put_replicated(resident.arrays, grid)
+
+    def update_once(state, batch, key):
+        batch = jax.lax.with_sharding_constraint(batch, split)
+        return learner.step(state, batch, jax.random.fold_in(key, state.step))
+
+    def update(state, batch, key):
+        if resident is None:
+            return update_once(state, batch, key)
+
+        def draw_and_update(state, _):
+            draw_key = jax.random.fold_in(key, NO_STEP)
+            return update_once(state, resident.draw(batch, state.step, draw_key), key)
+
+        return jax.lax.scan(draw_and_update, state, length=at_once)
+
+    # Replicated, or the compiler would split what it likes, and compile again for it.
+    update = jax.jit(update, donate_argnums=0, out_shardings=replicated)
     if start:
         state = checkpoints.restore(start, state, batches)
         logging.info("%s: going on from step %d of %d", folder.name, start, steps)
@@ -120,8 +139,10 @@ def fit(
         _Progress(folder.name, start, steps, shown=leads) as progress,
         _tensorboard(folder) if leads else nullcontext(_NoBoard()) as board,
     ):
-        for step in range(start + 1, steps + 1):
-            batch = devices.put_batch(next(batches), grid, axis=batch_axis)
+        for step in range(start + at_once, steps + 1, at_once):
+            batch = arrays
+            if resident is None:
+                batch = devices.put_batch(next(batches), grid, axis=batch_axis)
             with jax.transfer_guard("disallow"):
                 state, metrics = update(state, batch, step_key)
             pending.append(metrics)
@@ -130,16 +151,15 @@ def fit(
                 continue
             row = _average(pending)
             seconds = time.monotonic() - interval_start
-            row["steps_per_second"] = round(len(pending) / seconds, 4)
+            n_steps = len(pending) * at_once
+            row["steps_per_second"] = round(n_steps / seconds, 4)
             bad = [name for name, value in row.items() if not math.isfinite(value)]
             if bad:
-                values = jax.device_get(pending)
-                first = next(
-                    i for i, m in enumerate(values) if not np.isfinite(list(m.values())).all()
-                )
+                values = [np.stack(list(m.values())) for m in jax.device_get(pending)]
+                first = np.argmin(np.hstack([np.isfinite(x).all(axis=0) for x in values]))
                 raise FloatingPointError(
                     f"{folder.name}: {', '.join(bad)} not finite from step "
-                    f"{step - len(pending) + 1 + first} on; the last good checkpoint is step "
+                    f"{step - n_steps + 1 + first} on; the last good checkpoint is step "
                     f"{checkpoints.latest or 0} in {folder / 'checkpoints'}. "
                     "Try a lower learning rate."
                 )

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 import signal
 import sys
@@ -14,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
 from flax import struct
 from rich.console import Console
 
 from semjax import interrupts, optimizers, training
-from semjax.data import augment, batches
-from semjax.learners.segmenter import segmenter
+from semjax.data import batches
+from semjax.data.resident import Resident
 from semjax.training import Learner, fit
 from semjax.watch import Finding
 
@@ -132,6 +130,36 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     found = run(tmp_path / "killed", steps=12)
     assert np.array_equal(found.weights, expected.weights)
     assert without_speed(rows(tmp_path / "killed")) == without_speed(rows(tmp_path / "straight"))
+
+
+def drawn_on_the_device():
+    """As `make_batches`, of samples that the device draws."""
+
+    def make(items, index, key):
+        return jnp.stack([items[index], *jax.random.uniform(key, (2,))])
+
+    return Resident(np.arange(5, dtype=np.float32), 5, make, (2,))
+
+
+def test_a_training_that_draws_on_the_device_goes_on_exactly(tmp_path):
+    expected = run(tmp_path / "straight", steps=12, stream=drawn_on_the_device())
+    for steps in (4, 8, 12):
+        found = run(tmp_path / "parts", steps=steps, stream=drawn_on_the_device())
+    assert found.step == expected.step == 12
+    assert np.array_equal(found.weights, expected.weights)
+    logged = rows(tmp_path / "straight")
+    assert [row["at"] for row in logged] == [1.5, 3.5, 5.5, 7.5, 9.5, 11.5]
+    assert without_speed(rows(tmp_path / "parts")) == without_speed(logged)
+    # An odd number of steps is made one by one.
+    found = run(tmp_path / "odd", steps=5, stream=drawn_on_the_device())
+    assert found.step == 5
+    assert [row["at"] for row in rows(tmp_path / "odd")] == [1.5, 3.5, 5.0]
+
+
+def test_several_steps_of_one_call_tell_which_was_not_finite(tmp_path):
+    with pytest.raises(FloatingPointError, match="loss not finite from step 7 on"):
+        learner = make_learner(breaks_at=7)
+        run(tmp_path, steps=12, learner=learner, stream=drawn_on_the_device())
 
 
 @pytest.fixture
@@ -290,46 +318,6 @@ def test_failures_are_told_once_each_and_change_nothing(tmp_path, monkeypatch):
     # A training that goes on looks at what was logged before.
     run(tmp_path / "watched", steps=10, watch=watch)
     assert seen[-1] == [2, 4, 6, 8, 10]
-
-
-class Shallow(nn.Module):
-    """Three convolutions, in place of a U-Net."""
-
-    @nn.compact
-    def __call__(self, images, *, train=False):
-        x = images
-        for _ in range(2):
-            x = nn.relu(nn.Conv(8, (5, 5))(x))
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Conv(1, (1, 1))(x)
-
-
-def test_a_segmenter_learns_discs(tmp_path, discs):
-    """The noise is so strong that single pixels do not tell discs from ground."""
-    image, labels = discs
-    mask = (labels > 0)[..., None].astype(np.float32)
-
-    def make(index, generator):
-        tile, target = augment.crop(image[..., None], mask, tile_px=(32, 32), generator=generator)
-        tile, target = augment.dihedral(tile, target, generator=generator)
-        noisy = tile + generator.normal(0, 0.6, tile.shape).astype(np.float32)
-        return {"images": noisy, "targets": target}
-
-    learner = segmenter(Shallow(), optimizers.adam(1e-2), tile_px=(32, 32), positive_weight=2.0)
-    run = fit(
-        learner,
-        batches.training(8, make, batch_size=8, seed=0),
-        tmp_path,
-        seed=0,
-        steps=60,
-        log_every=10,
-        save_every=60,
-    )
-    losses = [row["loss"] for row in rows(tmp_path)]
-    # Knowing nothing costs at least log 2; knowing each pixel's brightness alone, about 0.3.
-    assert losses[-1] < 0.12 < math.log(2)
-    assert run.step == 60
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(run))
 
 
 def test_the_learning_rate_s_schedule_goes_on_after_a_restart(tmp_path):

@@ -1,6 +1,7 @@
 """Trains tiny learners in a process of its own, since JAX counts devices and processes once.
 
-    python tests/trainer.py FOLDER --learners=cyclegan [--steps=3] [--published] [--distributed …]
+    python tests/trainer.py FOLDER --learners=cyclegan [--steps=3] [--published] [--resident]
+        [--distributed …]
 
 With SEMJAX_DIE=1:5 in the environment, process 1 kills itself before its fifth batch. The first
 process prints a line of JSON: metrics, weights, and compilations of the step by learner.
@@ -22,6 +23,7 @@ import conftest
 
 from semjax import processes
 from semjax.data import batches
+from semjax.data.resident import Resident
 from semjax.training import fit
 
 conftest.N = 8  # samples of a batch: as many as the most devices
@@ -33,6 +35,7 @@ def define():
     flags.DEFINE_list("learners", [], "", flag_values=values)
     flags.DEFINE_integer("steps", 3, "", flag_values=values)
     flags.DEFINE_bool("published", False, "", flag_values=values)
+    flags.DEFINE_bool("resident", False, "", flag_values=values)
     return values
 
 
@@ -68,7 +71,7 @@ def train(name, folder, values):
         "float32"
     )
     whole = conftest.draw_batch(name)
-    size: int | tuple[int, int] = conftest.N
+    size: int | tuple[int, ...] = conftest.N
     if name == "wgan_gp":
         size = whole.shape[:2]
         whole = whole.reshape(-1, *whole.shape[2:])
@@ -80,7 +83,16 @@ def train(name, folder, values):
 
         return jax.tree.map(change, whole)
 
-    stream = batches.training(items, make, batch_size=size, seed=0)
+    def draw(arrays, index, key):
+        def change(x):
+            return x[index] + 0.01 * jax.random.normal(key, x.shape[1:])
+
+        return jax.tree.map(change, arrays)
+
+    stream = Dying(batches.training(items, make, batch_size=size, seed=0))
+    batch_axis = int(isinstance(size, tuple))
+    if values.resident:
+        stream = Resident(whole, items, draw, size if batch_axis else (size,))
     counted = Compilations()
     logger = logging.getLogger("jax._src.interpreters.pxla")
     logger.addHandler(counted)
@@ -89,13 +101,13 @@ def train(name, folder, values):
     with jax.log_compiles():
         state = fit(
             conftest.make_learner(name, parts),
-            Dying(stream),
+            stream,
             folder,
-            batch_axis=isinstance(size, tuple),
+            batch_axis=batch_axis,
             seed=0,
             steps=values.steps,
-            log_every=1,
-            save_every=2,
+            log_every=3 if values.resident else 1,
+            save_every=3 if values.resident else 2,
         )
     logger.removeHandler(counted)
     lines = (folder / "metrics.jsonl").read_text().splitlines()

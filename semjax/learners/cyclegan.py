@@ -7,6 +7,7 @@ Differs: both generators are trained by the joint loss (the authors' TensorFlow 
 half of the cycle's gradient), the pools work and the learning rate does decay.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -84,6 +85,7 @@ def cyclegan(
     pool: int,
     ema_decay: float,
     mask_noise: float = 0.0,
+    remat: bool = False,
 ) -> Learner:
     """One update of both generators by their joint loss, then one of both discriminators.
 
@@ -107,6 +109,7 @@ def cyclegan(
         mask_noise: SD of the Gaussian noise added to what `to_image` sees, made masks as well as
             those of `to_mask`. In faint dots of its masks, `to_mask` would hide what `to_image`
             needs to restore an image: noise drowns them (Bashkirova, Usman & Saenko, NeurIPS 2019).
+        remat: compute activations again where a gradient needs them, instead of keeping them.
 
     Returns:
         A learner whose batch is {"images": (n, h, w, 1), "masks": (n, h, w, 1)} in [-1, 1].
@@ -117,6 +120,7 @@ def cyclegan(
     if 0 < pool < batch_size:
         raise ValueError(f"translate.pool (={pool}) must be 0 or at least the batch ({batch_size})")
     networks = {"image": discriminator_image, "mask": discriminator_mask}
+    again = jax.checkpoint if remat else (lambda function: function)
     real_target, fake_target = 1.0 - label_smoothing / 2.0, label_smoothing / 2.0
 
     def init(key: jax.Array) -> State:
@@ -143,7 +147,8 @@ def cyclegan(
         )
 
     def judge(name, params, tiles, key):
-        return networks[name].apply({"params": params}, tiles, train=True, rngs={"noise": key})
+        apply = again(partial(networks[name].apply, train=True))
+        return apply({"params": params}, tiles, rngs={"noise": key})
 
     def step(state: State, batch: dict[str, jax.Array], key: jax.Array):
         images, masks = batch["images"], batch["masks"]
@@ -160,10 +165,10 @@ def cyclegan(
 
         def generator_loss(generators):
             def image_of(x):
-                return to_image.apply({"params": generators["to_image"]}, x)
+                return again(to_image.apply)({"params": generators["to_image"]}, x)
 
             def mask_of(x):
-                return to_mask.apply({"params": generators["to_mask"]}, x)
+                return again(to_mask.apply)({"params": generators["to_mask"]}, x)
 
             # Instance norm treats each sample alone, so one call on both inputs is exact.
             if identity_weight > 0:

@@ -9,8 +9,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
-from semjax.analysis import evidence, regions, scores
-from semjax.data import augment, batches
+from semjax.analysis import evidence, regions, scores, split
+from semjax.data import augment, batches, resident
 from semjax.learners.classifier import classifier
 from semjax.report import figures
 from semjax.training import fit
@@ -41,29 +41,37 @@ def run(config: ConfigDict, work: Work) -> dict:
         positive_weight=processes.agree(max(total - good, 1) / max(good, 1)),
     )
 
+    grey = {name: config.segment[name] for name in ("brightness", "contrast", "noise", "blur_px")}
+
     def make(index, rng):
         image, labels = training[index]["image"], training[index]["labels"]
         image, labels = augment.crop(image, labels, tile_px=c.tile_px, generator=rng)
         image, labels = augment.dihedral(image, labels, generator=rng)
-        image = augment.photometric(
-            image,
-            brightness=config.segment.brightness,
-            contrast=config.segment.contrast,
-            noise=config.segment.noise,
-            blur_px=config.segment.blur_px,
-            generator=rng,
-        )
+        image = augment.photometric(image, **grey, generator=rng)
         return {
             "images": predict.classifier_input(image, labels),
             "targets": training[index]["good"][labels][..., None].astype(np.float32),
             "where": _weights(labels)[..., None],
         }
 
+    seed = config.seed + c.repeat
+    if config.data.samples == "device":
+        stream = resident.particles(
+            [sample["image"] for sample in training],
+            [split.draw_lines(sample["labels"]) for sample in training],
+            [sample["labels"] for sample in training],
+            [sample["good"] for sample in training],
+            tile_px=c.tile_px,
+            batch_size=c.batch_size,
+            **grey,
+        )
+    else:
+        stream = batches.training(len(training), make, batch_size=c.batch_size, seed=seed)
     state = fit(
         learner,
-        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed + c.repeat),
+        stream,
         work.classify,
-        seed=config.seed + c.repeat,
+        seed=seed,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,

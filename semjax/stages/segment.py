@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
 from semjax.analysis import edges, scores, split
-from semjax.data import augment, batches
+from semjax.data import augment, batches, resident
 from semjax.learners.segmenter import segmenter
 from semjax.report import figures
 from semjax.synth import place
@@ -50,18 +50,13 @@ def run(config: ConfigDict, work: Work) -> dict:
         positive_weight=((1.0 - share) / max(share, 1e-6)) ** c.balance,
     )
 
+    grey = {name: c[name] for name in ("brightness", "contrast", "noise", "blur_px")}
+
     def make(index, rng):
         image, target = pictures[training[index]], targets[training[index]]
         image, target = augment.crop(image, target, tile_px=c.tile_px, generator=rng)
         image, target = augment.dihedral(image, target, generator=rng)
-        image = augment.photometric(
-            image,
-            brightness=c.brightness,
-            contrast=c.contrast,
-            noise=c.noise,
-            blur_px=c.blur_px,
-            generator=rng,
-        )
+        image = augment.photometric(image, **grey, generator=rng)
         return {"images": image[..., None], "targets": target.astype(np.float32) / 255.0}
 
     def model_of(state):
@@ -89,11 +84,17 @@ def run(config: ConfigDict, work: Work) -> dict:
             path = work.segment / "samples" / f"{step:06d}_{name}.png"
             figures.write_png(path, figures.sheet(tiles, columns=8))
 
+    seed = config.seed + c.repeat
+    if config.data.samples == "device":
+        chosen = [pictures[i] for i in training], [targets[i] for i in training]
+        stream = resident.pairs(*chosen, tile_px=c.tile_px, batch_size=c.batch_size, **grey)
+    else:
+        stream = batches.training(len(training), make, batch_size=c.batch_size, seed=seed)
     state = fit(
         learner,
-        batches.training(len(training), make, batch_size=c.batch_size, seed=config.seed + c.repeat),
+        stream,
         work.segment,
-        seed=config.seed + c.repeat,
+        seed=seed,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,

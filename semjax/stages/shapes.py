@@ -9,7 +9,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import inputs, networks, optimizers, processes, watch
-from semjax.data import augment, batches
+from semjax.data import augment, batches, resident
 from semjax.learners import wgan_gp
 from semjax.report import figures
 from semjax.synth import outlines as synth
@@ -98,9 +98,14 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         )
         return watch.outlines(drawn, given[:N_SHOWN])
 
+    batch_size = (c.n_critic, c.batch_size)
+    if config.data.samples == "device":
+        stream = resident.outlines(given, batch_size=batch_size, rotate=c.rotate)
+    else:
+        stream = batches.training(len(given), make, batch_size=batch_size, seed=config.seed)
     state = fit(
         learner,
-        batches.training(len(given), make, batch_size=(c.n_critic, c.batch_size), seed=config.seed),
+        stream,
         work.shapes,
         seed=config.seed,
         steps=c.steps,

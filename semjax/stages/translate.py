@@ -21,7 +21,7 @@ from semjax import (
     stacks,
     watch,
 )
-from semjax.data import augment, batches
+from semjax.data import augment, batches, resident
 from semjax.learners import cyclegan
 from semjax.report import figures
 from semjax.training import fit
@@ -83,6 +83,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         pool=c.pool,
         ema_decay=c.ema_decay,
         mask_noise=c.mask_noise,
+        remat=c.remat,
     )
 
     def make(index, rng):
@@ -127,9 +128,15 @@ def run(config: ConfigDict, work: Work) -> dict:
             masks=masks, fake_images=fake_images, images=images, fake_masks=fake_masks
         )
 
+    if config.data.samples == "device":
+        images = [picture.image for picture in seen]
+        sizes = {"tile_px": c.tile_px, "batch_size": c.batch_size}
+        stream = resident.tiles(masks, images, crops, **sizes)
+    else:
+        stream = batches.training(len(masks), make, batch_size=c.batch_size, seed=config.seed)
     state = fit(
         learner,
-        batches.training(len(masks), make, batch_size=c.batch_size, seed=config.seed),
+        stream,
         work.translate,
         seed=config.seed,
         steps=c.steps,

@@ -48,7 +48,7 @@ def plain_descent(monkeypatch):
 
 @pytest.fixture
 def double_precision(monkeypatch):
-    """Both sides compute in float64: in such small networks, rounding moves gradients by a tenth."""
+    """Both sides compute in float64: rounding alone moves gradients of small nets by a tenth."""
     monkeypatch.setattr(jax.numpy, "float32", jax.numpy.float64)
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     monkeypatch.setattr(build, "put", lambda network: network.double())

@@ -113,6 +113,16 @@ def test_without_identity_weight_identities_are_not_computed(batch, key):
     assert learner.step(learner.init(key), batch, key)[1]["identity"] == 0
 
 
+def test_activations_computed_again_give_the_same_step(batch, key):
+    found = []
+    for remat in (False, True):
+        learner = make(discriminator(), remat=remat, pool=4)
+        state = learner.init(key)
+        assert ("remat" in str(jax.make_jaxpr(learner.step)(state, batch, key))) == remat
+        found.append(learner.step(state, batch, key))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), *found)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_targets_are_smoothed_on_both_sides(smoothing, batch, key):
     learner = make(discriminator(trained=False), label_smoothing=smoothing)
