@@ -96,22 +96,23 @@ def fit(
     leads = processes.leads()
     checkpoints = Checkpoints(folder / "checkpoints")
     start = checkpoints.latest or 0
-    resident = batches if isinstance(batches, Resident) else None
-    at_once = 1 if resident is None else math.gcd(AT_ONCE, log_every, steps, start)
-
-    arrays = None if resident is None else devices.put_replicated(resident.arrays, grid)
+    at_once, arrays = 1, None
+    if isinstance(batches, Resident):
+        at_once = math.gcd(AT_ONCE, log_every, steps, start)
+        arrays = devices.put_replicated(batches.arrays, grid)
 
     def update_once(state, batch, key):
         batch = jax.lax.with_sharding_constraint(batch, split)
         return learner.step(state, batch, jax.random.fold_in(key, state.step))
 
     def update(state, batch, key):
-        if resident is None:
+        samples = batches
+        if not isinstance(samples, Resident):
             return update_once(state, batch, key)
 
         def draw_and_update(state, _):
             draw_key = jax.random.fold_in(key, NO_STEP)
-            return update_once(state, resident.draw(batch, state.step, draw_key), key)
+            return update_once(state, samples.draw(batch, state.step, draw_key), key)
 
         return jax.lax.scan(draw_and_update, state, length=at_once)
 
@@ -141,7 +142,7 @@ def fit(
     ):
         for step in range(start + at_once, steps + 1, at_once):
             batch = arrays
-            if resident is None:
+            if not isinstance(batches, Resident):
                 batch = devices.put_batch(next(batches), grid, axis=batch_axis)
             with jax.transfer_guard("disallow"):
                 state, metrics = update(state, batch, step_key)

@@ -230,8 +230,9 @@ def blur(image: Array, sigma: Array, largest: float) -> Array:
     weights = weights / weights.sum()
     h, w = image.shape
     image = jnp.pad(image, radius, mode="symmetric")
-    image = sum(weights[i] * image[i : i + h] for i in range(2 * radius + 1))
-    return sum(weights[i] * image[:, i : i + w] for i in range(2 * radius + 1))
+    shifts = range(2 * radius + 1)
+    image = jnp.einsum("i,ihw", weights, jnp.stack([image[i : i + h] for i in shifts]))
+    return jnp.einsum("i,ihw", weights, jnp.stack([image[:, i : i + w] for i in shifts]))
 
 
 def _corner(key: Array, size: Array, tile_px: tuple[int, int]) -> Array:
