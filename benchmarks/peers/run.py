@@ -54,9 +54,9 @@ def network_only(piece: Piece, compiled: bool) -> Job:
     network = build.make_unet("segmenter", c).eval()
     fold(network)
     if compiled:
-        import torch._inductor.config
+        from torch._inductor import config as inductor
 
-        torch._inductor.config.freezing = True  # weights are constants
+        inductor.freezing = True  # weights are constants
         network.compile()
     image = np.random.default_rng(0).uniform(-1, 1, piece.changes["image_px"]).astype(np.float32)
     dtype = getattr(torch, c.dtype)
