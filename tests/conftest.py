@@ -9,13 +9,12 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tifffile
-from flax import linen as nn
 
-from semjax import checkpoints, models, networks
+from semjax import models, networks
+from tests import bright as bright_model
 
 # A forgotten axis must not be repaired in silence.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,40 +39,14 @@ def discs():
     return image.clip(-1, 1).astype(np.float32), labels
 
 
-class Bright(nn.Module):
-    """What is bright is a particle, inside as well as out."""
-
-    outputs: int
-
-    @nn.compact
-    def __call__(self, images, *, train=False):
-        slope = self.param("slope", nn.initializers.constant(8.0), (self.outputs,))
-        return jnp.tile(images[..., :1], self.outputs) * slope[None, None, None]
-
-
 @pytest.fixture
 def bright(tmp_path, monkeypatch):
     """A model folder, trained on pixels of 5 nm: bright particles of 10 to 40 px are found."""
-    monkeypatch.setitem(networks.SEGMENTERS, "bright", Bright)
-    files, parts = {}, {}
-    for part, outputs in (("segmenter", 3), ("classifier", 1)):
-        files[part] = tmp_path / "trained" / part
-        variables = {"params": {"slope": np.full(outputs, 8.0, np.float32)}}
-        settings = {"network": "bright", "network_kwargs": {"outputs": outputs}, "threshold": 0.5}
-        settings |= {"split": "markers"} if part == "segmenter" else {"evidence": None}
-        checkpoints.save_model(files[part], variables=variables, **settings)
-        parts[part] = models.predict.load(files[part])
-    recipe = {
-        "contrast": {"low": 0.5, "high": 99.5, "knee": 0.6},
-        "dark_particles": False,
-        "info_bar_px": -1,
-        "tile_px": [64, 64],
-        "flips": True,
-        "min_area_px": 9,
-        "split": "markers",
-        "thresholds": {"segmenter": 0.5, "classifier": 0.5},
-    }
-    trained = {"pixel_size_nm": [5.0, 5.0], "min_feret_px": {"p1": 10.0, "p50": 20.0, "p99": 40.0}}
+    monkeypatch.setitem(networks.SEGMENTERS, "bright", bright_model.Bright)
+    bright_model.write_parts(tmp_path / "trained")
+    files = {part: tmp_path / "trained" / part for part in bright_model.PARTS}
+    parts = {part: models.predict.load(folder) for part, folder in files.items()}
+    recipe, trained = bright_model.RECIPE, bright_model.TRAINED
     made = models.Model(tmp_path, recipe, trained, {}, files, **parts, hash="")
     models.bundle(made, tmp_path / "model")
     return tmp_path / "model"

@@ -4,51 +4,31 @@ import hashlib
 import json
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
-from semjax import checkpoints, measuring, models, networks
+from semjax import measuring, models, networks
+from tests import bright
 from tests.fuzz import damage
 
-
-class Bright(nn.Module):
-    """What is bright is a particle, inside as well as out."""
-
-    outputs: int
-
-    @nn.compact
-    def __call__(self, images, *, train=False):
-        slope = self.param("slope", nn.initializers.constant(8.0), (self.outputs,))
-        return jnp.tile(images[..., :1], self.outputs) * slope[None, None, None]
-
-
-networks.SEGMENTERS["bright"] = Bright
-RECIPE = {
-    "contrast": {"low": 0.5, "high": 99.5, "knee": 0.6},
-    "dark_particles": False,
-    "info_bar_px": -1,
-    "tile_px": [64, 64],
-    "flips": False,
-    "min_area_px": 9,
-    "split": "markers",
-    "thresholds": {"segmenter": 0.5, "classifier": 0.5},
-}
+networks.SEGMENTERS["bright"] = bright.Bright
+RECIPE = bright.RECIPE | {"flips": False}
 
 
 def write(folder: Path) -> None:
     """A good model folder."""
-    hashes = {}
-    for part, outputs in (("segmenter", 3), ("classifier", 1)):
-        variables = {"params": {"slope": np.full(outputs, 8.0, np.float32)}}
-        settings = {"network": "bright", "network_kwargs": {"outputs": outputs}, "threshold": 0.5}
-        settings |= {"split": "markers"} if part == "segmenter" else {"evidence": None}
-        checkpoints.save_model(folder / part, variables=variables, **settings)
-        for file in models.FILES:
-            found = (folder / part / file).read_bytes()
-            hashes[f"{part}/{file}"] = hashlib.sha256(found).hexdigest()
-    trained = {"pixel_size_nm": [5.0, 5.0], "min_feret_px": {"p1": 10.0, "p50": 20.0, "p99": 40.0}}
-    described = {"format": 1, "versions": {}, "recipe": RECIPE, "trained": trained, "scores": {}}
+    bright.write_parts(folder)
+    hashes = {
+        f"{part}/{file}": hashlib.sha256((folder / part / file).read_bytes()).hexdigest()
+        for part in bright.PARTS
+        for file in models.FILES
+    }
+    described = {
+        "format": 1,
+        "versions": {},
+        "recipe": RECIPE,
+        "trained": bright.TRAINED,
+        "scores": {},
+    }
     (folder / "model.json").write_text(json.dumps(described | {"sha256": hashes}))
 
 
