@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shutil
+import textwrap
 import zipfile
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -231,8 +232,10 @@ def load_variables(folder: Path, declared: Any) -> Any:
                     raise ValueError(f"{name} has NaN or infinite weights")
                 arrays[name.removesuffix(".npy")] = array
     except Exception as error:  # a damaged file makes the libraries raise errors of any type
+        # zipfile quotes whole headers.
+        reason = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise ValueError(
-            f"{path} cannot be used ({error or type(error).__name__}); copy the model folder again"
+            f"{path} cannot be used ({reason}); copy the model folder again"
         ) from error
     return traverse_util.unflatten_dict(arrays, sep="/")
 

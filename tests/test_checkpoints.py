@@ -195,6 +195,18 @@ def test_other_weights_than_the_networks_are_refused_before_they_are_read(tmp_pa
         load_variables(tmp_path, declared)
 
 
+def test_what_a_library_says_of_damage_is_cut_short(tmp_path):
+    """A file name's length that was spoilt makes zipfile quote the whole file."""
+    path = tmp_path / "variables.npz"
+    write_weights(path)
+    content = bytearray(path.read_bytes())
+    content[26:28] = (60_000).to_bytes(2, "little")
+    path.write_bytes(bytes(content) + bytes(60_000))
+    with pytest.raises(ValueError, match="variables.npz cannot be used .*; copy") as error:
+        load_variables(tmp_path, {"params": {"w": jax.ShapeDtypeStruct((2, 2), np.float32)}})
+    assert len(str(error.value)) < 400 + len(str(tmp_path))
+
+
 def test_a_bomb_does_not_go_off(tmp_path):
     shape = (2**30,)  # 4 GiB of zeros in 4 MiB
     chunk, declared = bytes(2**24), {"params": {"w": jax.ShapeDtypeStruct(shape, np.float32)}}

@@ -89,7 +89,7 @@ def streaks(image: np.ndarray) -> float:
     from the rows above and below by more than 15 % of the contrast.
     """
     low, high = contrast(image)
-    if high <= low:
+    if high <= low or image.shape[1] < 8:  # too narrow for any
         return 0.0
     length = min(max(_LONG_PX, image.shape[1] // 8), image.shape[1] // 2)
     along = ndimage.uniform_filter1d(image.astype(np.float32), length, axis=1)[:, :: length // 4]

@@ -92,6 +92,13 @@ def test_an_image_without_anything_has_no_faults():
     assert quality.burnt_in(flat) == []
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (40, 1), (1, 40), (30, 3), (9, 8)])
+def test_tiny_images_have_no_streaks(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    assert 0 <= quality.streaks(image) <= 1
+    assert quality.drift(image) == 0
+
+
 def test_floating_point_values_do_not_pile_up(clean):
     noise = np.random.default_rng(0).normal(size=clean[0].shape).astype(np.float32)
     assert quality.clipped(clean[0] + noise) == (0, 0)
