@@ -54,7 +54,7 @@ def test_every_learner_gives_the_same_on_one_device_and_on_eight(tmp_path):
 def test_samples_drawn_on_the_devices_are_the_same_on_any_number(tmp_path):
     compare(tmp_path, [8], "--learners=segmenter,wgan_gp", "--resident")
     # Eight samples over three devices; the bias of a critic's scores has no gradient but rounding.
-    compare(tmp_path, [3], "--learners=segmenter", "--resident")
+    compare(tmp_path / "uneven", [3], "--learners=segmenter", "--resident")
 
 
 @pytest.mark.slow
