@@ -6,8 +6,8 @@ XLA on a CPU is slow in two places, and each has its remedy here. The gradient o
 convolution with respect to its kernel, which the second gradient of a strided convolution also
 holds, takes it tens of times longer than the convolution; `_correlate` and its two companions
 give one another's gradients instead. Convolutions between very few channels leave its matrix
-products idle; `_conv_by_blocks` moves neighbouring pixels into channels first. Results are the
-same up to rounding.
+products idle; `_by_columns` computes neighbouring pixels as features of one, `_by_phases` and
+`upsampled_conv` the pixels of 2 x 2 blocks. Results are the same up to rounding.
 """
 
 import math
