@@ -53,7 +53,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "classify.steps": 400,
         "classify.halve_every": 150,
         "classify.save_every": 200,
-        "measure.tile_px": (384, 384),
     },
     # The authors' version 1.0.0, as in the paper. What differs: the WGAN-GP draws its
     # interpolation uniformly (theirs was normal by mistake); outlines come from a bank of 10 000
