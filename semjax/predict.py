@@ -1,10 +1,13 @@
 """Trained networks applied to images of any size."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +22,8 @@ from semjax.data import tiles
 
 OVERLAP_PX = 64
 BATCH = 8  # tiles a call on an accelerator; on a CPU one by one is as fast, and none is empty
+CALLS = 3  # at once
+_dispatching = Lock()
 LARGEST = 1024  # number in a network's settings: ours have widths of some hundred at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
 
@@ -88,21 +93,30 @@ def _run_each(
 ) -> Iterator[np.ndarray]:
     """The network's output (h, w, k) for each of many tiles (h, w, c), in their order.
 
-    A call is computed while the outputs of the one before are taken away.
+    Several calls run at once, each from a thread of its own, since a device computes the calls of
+    one thread one after the other: an accelerator is never without one, and on a CPU the operations
+    of one fill the cores that those of another leave idle.
     """
     activation = "sigmoid" if sigmoid else "none"
     grid = devices.local_mesh()
     batch_size = grid.size * ceil(batch_size / grid.size)
     variables = jax.device_put(model.variables, devices.replicated(grid))
-    pieces, running, n_running = iter(pieces), None, 0
-    while batch := list(islice(pieces, batch_size)):
+
+    def call(batch: list[np.ndarray]) -> np.ndarray:
         filled = np.zeros((batch_size, *batch[0].shape), np.float32)
         filled[: len(batch)] = batch
-        before, n_before = running, n_running
-        running = _run(model.network, variables, devices.put_batch(filled, grid), activation)
-        n_running = len(batch)
-        yield from np.asarray(before)[:n_before] if before is not None else ()
-    yield from np.asarray(running)[:n_running] if running is not None else ()
+        with _dispatching:  # or the first two would both compile
+            outputs = _run(model.network, variables, devices.put_batch(filled, grid), activation)
+        return np.asarray(outputs)[: len(batch)]
+
+    pieces, running = iter(pieces), deque()
+    with ThreadPoolExecutor(CALLS) as threads:
+        while True:
+            while len(running) < CALLS and (batch := list(islice(pieces, batch_size))):
+                running.append(threads.submit(call, batch))
+            if not running:
+                return
+            yield from running.popleft().result()
 
 
 def run_rows(

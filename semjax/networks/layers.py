@@ -115,8 +115,38 @@ def _by_phases(outputs: Array, kernel: Array, pads: Pads, size: tuple[int, int])
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _match(images: Array, outputs: Array, stride: int, pads: Pads, shape: tuple) -> Array:
     """The kernel (of the given shape) to which a convolution sends its output's gradient back."""
+    kh, kw, c, features = shape
+    # What has few features and few taps is faster left to XLA.
+    large = c * features > 256 and kh <= 3 and len(images) < 16
+    if uses_blocks() and (large or not 1 < kh * kw < 49):
+        return _by_product(images, outputs, stride, pads, shape)
     kernel = jax.ShapeDtypeStruct(shape, outputs.dtype)
     return jax.linear_transpose(lambda k: _plain(images, k, stride, pads), kernel)(outputs)[0]
+
+
+def _by_product(images: Array, outputs: Array, stride: int, pads: Pads, shape: tuple) -> Array:
+    """`_match` by one matrix product over all pixels.
+
+    On one side stand the images once for each row of the kernel, on the other the outputs once for
+    each column, shifted by it (by every `stride`-th: those between are features of one pixel).
+    """
+    kh, kw, c, features = shape
+    _, h, w, _ = outputs.shape
+    shifts = -(-kw // stride)
+    width = w + shifts - 1
+    (top, bottom), (left, _) = pads
+    right = stride * width - images.shape[2] - left  # below zero where no output sees the last
+    around = ((0, 0, 0), (top, bottom, 0), (left, right, 0), (0, 0, 0))
+    images = lax.pad(images, jnp.zeros((), images.dtype), around)
+    rows = [images[:, i : i + stride * (h - 1) + 1 : stride] for i in range(kh)]
+    columns = [
+        jnp.pad(outputs, ((0, 0), (0, 0), (i, shifts - 1 - i), (0, 0))) for i in range(shifts)
+    ]
+    pixels = jnp.concatenate(rows, axis=-1).reshape(-1, stride * kh * c)
+    outputs = jnp.concatenate(columns, axis=-1).reshape(-1, shifts * features)
+    kernel = lax.dot_general(pixels, outputs, (((0,), (0,)), ((), ())))
+    kernel = kernel.reshape(stride, kh, c, shifts, features).transpose(1, 3, 0, 2, 4)
+    return kernel.reshape(kh, shifts * stride, c, features)[:, :kw]
 
 
 def _correlate_back(stride, pads, inputs, ct):

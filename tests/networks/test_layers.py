@@ -51,9 +51,13 @@ def test_same_padding_is_tensorflows(size, kernel, stride, expected):
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [(6, 8), (5, 7)])
-@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (4, 2), (5, 2)])
-def test_conv_and_its_gradients_are_those_of_xla(k, stride, size, padding):
-    x, kernel = draw(0, (2, *size, 3)), draw(1, (k, k, 3, 6))
+@pytest.mark.parametrize(
+    ("k", "stride", "c", "features"),
+    [(1, 1, 3, 6), (3, 1, 3, 6), (3, 2, 3, 6), (4, 2, 3, 6), (5, 2, 3, 6), (3, 1, 17, 18)]
+    + [(1, 2, 17, 18), (3, 2, 17, 18)],
+)
+def test_conv_and_its_gradients_are_those_of_xla(k, stride, c, features, size, padding):
+    x, kernel = draw(0, (2, *size, c)), draw(1, (k, k, c, features))
 
     def expected(x, kernel):
         strides = (stride, stride)
