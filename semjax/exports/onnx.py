@@ -21,7 +21,7 @@ from semjax.workdir import write_bytes
 OPSET, IR_VERSION = 17, 8
 MULTIPLE = 16  # rows and columns are padded to multiples of it inside the graph
 TOLERANCE = 1e-4  # of a probability, against semjax
-EPSILON = 1e-3  # of the batch norms, as in `networks.layers.BatchNorm`
+EPSILON = 1e-3  # of the batch norms, as in `networks.norms.BatchNorm`
 
 Value = str  # the name of an array in the graph
 

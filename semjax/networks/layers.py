@@ -1,13 +1,14 @@
-"""What several networks share: convolutions, norms, pooling and padding.
+"""What several networks share: convolutions, pooling and padding.
 
 All arrays are batches (n, h, w, c).
 
-XLA on a CPU is slow in two places, and each has its remedy here. The gradient of a transposed
+XLA on a CPU is slow in some places, and each has its remedy here. The gradient of a transposed
 convolution with respect to its kernel, which the second gradient of a strided convolution also
 holds, takes it tens of times longer than the convolution; `_correlate` and its two companions
 give one another's gradients instead. Convolutions between very few channels leave its matrix
 products idle; `_by_columns` computes neighbouring pixels as features of one, `_by_phases` and
-`upsampled_conv` the pixels of 2 x 2 blocks. Results are the same up to rounding.
+`upsampled_conv` the pixels of 2 x 2 blocks, and `_by_product` takes all pixels of large kernels'
+gradients into one matrix product. Results are the same up to rounding.
 """
 
 import math
@@ -149,8 +150,18 @@ def _by_product(images: Array, outputs: Array, stride: int, pads: Pads, shape: t
     return kernel.reshape(kh, shifts * stride, c, features)[:, :kw]
 
 
+def _held(x: Array) -> Array:
+    """Computed once and kept. XLA makes what is cheap (norms, activations) anew for each use."""
+    return lax.optimization_barrier(x) if uses_blocks() else x
+
+
+def _correlate_there(images, kernel, stride, pads):
+    images = _held(images)
+    return _correlate(images, kernel, stride, pads), (images, kernel)
+
+
 def _correlate_back(stride, pads, inputs, ct):
-    images, kernel = inputs
+    (images, kernel), ct = inputs, _held(ct)
     by_images = _spread(ct, kernel, stride, pads, images.shape)
     return by_images, _match(images, ct, stride, pads, kernel.shape)
 
@@ -167,7 +178,7 @@ def _match_back(stride, pads, shape, inputs, ct):
     return by_images, _correlate(images, ct, stride, pads)
 
 
-_correlate.defvjp(lambda x, k, *rest: (_correlate(x, k, *rest), (x, k)), _correlate_back)
+_correlate.defvjp(_correlate_there, _correlate_back)
 _spread.defvjp(lambda y, k, *rest: (_spread(y, k, *rest), (y, k)), _spread_back)
 _match.defvjp(lambda x, y, *rest: (_match(x, y, *rest), (x, y)), _match_back)
 
@@ -332,43 +343,3 @@ class TransposedConv(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return y
-
-
-class InstanceNorm(nn.Module):
-    """Normalises every channel of every image, then scales and shifts; float32 statistics.
-
-    Source: Ulyanov et al., "Instance normalization" (2016).
-    """
-
-    epsilon: float = 1e-5
-
-    @nn.compact
-    def __call__(self, images: Array) -> Array:
-        c = images.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (c,)).reshape(1, 1, 1, c)
-        offset = self.param("offset", nn.initializers.zeros, (c,)).reshape(1, 1, 1, c)
-        x = images.astype(jnp.float32)
-        mean = x.mean(axis=(1, 2), keepdims=True)
-        square = (x * x).mean(axis=(1, 2), keepdims=True)
-        # Rounding can bring the difference of the two moments below zero.
-        factor = scale * lax.rsqrt(jnp.maximum(square - mean * mean, 0.0) + self.epsilon)
-        return (x * factor + (offset - mean * factor)).astype(images.dtype)
-
-
-class BatchNorm(nn.Module):
-    """Batch norm with Keras' constants: momentum 0.99, epsilon 1e-3; float32 statistics."""
-
-    use_scale: bool = True
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        norm = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.99,
-            epsilon=1e-3,
-            use_scale=self.use_scale,
-            dtype=self.dtype,
-            name="norm",
-        )
-        return norm(x)

@@ -11,12 +11,12 @@ from flax import linen as nn
 from jax import Array
 
 from semjax.networks.layers import (
-    BatchNorm,
     Conv,
     TransposedConv,
     max_pool,
     pad_to_multiple,
 )
+from semjax.networks.norms import BatchNorm
 
 
 class ConvNorm(nn.Module):

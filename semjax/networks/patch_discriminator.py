@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from semjax.networks.layers import Conv, InstanceNorm, leaky_relu
+from semjax.networks.layers import Conv, leaky_relu
+from semjax.networks.norms import InstanceNorm
 
 # For each version: padding, and the strides of the hidden convolutions.
 _VERSIONS = {"v100": ("same", (2, 2, 2, 1)), "v120": ("valid", (2, 2, 2))}

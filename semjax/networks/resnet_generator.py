@@ -12,10 +12,10 @@ from jax import Array
 
 from semjax.networks.layers import (
     Conv,
-    InstanceNorm,
     TransposedConv,
     pad_to_multiple,
 )
+from semjax.networks.norms import InstanceNorm
 
 
 class ResNetGenerator(nn.Module):

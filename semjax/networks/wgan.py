@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from semjax.networks.layers import BatchNorm, Conv, leaky_relu
+from semjax.networks.layers import Conv, leaky_relu
+from semjax.networks.norms import BatchNorm
 
 
 class OutlineGenerator(nn.Module):
