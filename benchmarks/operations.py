@@ -22,7 +22,7 @@ STEPS = 5
 
 
 def compile_step(name: str) -> tuple:
-    """A piece's compiled step, with a state, a batch and a key for it."""
+    """A piece's compiled step, with a state and a batch for it."""
     piece = pieces.list_pieces(jax.default_backend() == "cpu")[name]
     c = cases.configure(piece.kind, piece.variant, piece.changes)
     learner = cases.make_learner(piece.kind, c)

@@ -23,9 +23,10 @@ from semjax.data import tiles
 OVERLAP_PX = 64
 BATCH = 8  # tiles a call on an accelerator; on a CPU one by one is as fast, and none is empty
 CALLS = 2  # at once
-_dispatching = Lock()
 LARGEST = 1024  # number in a network's settings: ours have widths of some hundred at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
+
+_dispatching = Lock()
 
 
 class Model(NamedTuple):

@@ -117,7 +117,8 @@ def _by_phases(outputs: Array, kernel: Array, pads: Pads, size: tuple[int, int])
 def _match(images: Array, outputs: Array, stride: int, pads: Pads, shape: tuple) -> Array:
     """The kernel (of the given shape) to which a convolution sends its output's gradient back."""
     kh, kw, c, features = shape
-    # What has few features and few taps is faster left to XLA.
+    # What has few features and few taps is faster left to XLA, and so are large batches, which are
+    # the features of its own way.
     large = c * features > 256 and kh <= 3 and len(images) < 16
     if uses_blocks() and (large or not 1 < kh * kw < 49):
         return _by_product(images, outputs, stride, pads, shape)
