@@ -2,8 +2,9 @@
 
     taskset -c 0 python -m benchmarks.operations segmenter cyclegan
 
-On one core, operations follow one another and their times add up. Names are those of
-`python -m benchmarks`; `--largest=20` lists the largest operations, too.
+On one core, operations follow one another and their times add up. Names are those of trainings in
+`python -m benchmarks`; `--largest=20` lists the largest operations, too. What has 7 x 7 px at most
+is taken for a kernel, which is wrong in `wgan_gp`, whose critic has maps of 4 x 4 px.
 """
 
 import argparse

@@ -121,17 +121,20 @@ def whole_path(piece: Piece) -> Job:
         classifier=classifier,
         hash="",
     )
-    plain = predict.probabilities
+    plain = predict.probability_rows
 
     def perfect(*args, **kwargs):
-        plain(*args, **kwargs)
-        return truth
+        for _ in plain(*args, **kwargs):
+            pass
+        return iter([truth])
 
-    predict.probabilities = perfect
+    predict.probability_rows = perfect
 
     def run(n: int) -> None:
         for _ in range(n):
             labels, _ = measuring.segment(model, image)
+            if not 0.5 < labels.max() / made.labels.max() < 1.5:
+                raise AssertionError("the perfect network's outputs were not split")
             table = regions.measure(labels, made.image, pixel_size_nm=7.5)
             measuring.judge(model, image, labels, table)
 

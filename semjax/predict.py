@@ -95,8 +95,8 @@ def _run_each(
     """The network's output (h, w, k) for each of many tiles (h, w, c), in their order.
 
     Several calls run at once, each from a thread of its own, since a device computes the calls of
-    one thread one after the other: an accelerator is never without one, and on a CPU the operations
-    of one fill the cores that those of another leave idle.
+    one thread one after the other: an accelerator finds the next one waiting, and on a CPU the
+    operations of one fill the cores that those of another leave idle.
     """
     activation = "sigmoid" if sigmoid else "none"
     grid = devices.local_mesh()
@@ -106,18 +106,19 @@ def _run_each(
     def call(batch: list[np.ndarray]) -> np.ndarray:
         filled = np.zeros((batch_size, *batch[0].shape), np.float32)
         filled[: len(batch)] = batch
-        with _dispatching:  # or the first two would both compile
+        # Or the first two would both compile, and devices could get calls in different orders.
+        with _dispatching:
             outputs = _run(model.network, variables, devices.put_batch(filled, grid), activation)
         return np.asarray(outputs)[: len(batch)]
 
     pieces, running = iter(pieces), deque()
+    batches = iter(lambda: list(islice(pieces, batch_size)), [])
     with ThreadPoolExecutor(CALLS) as threads:
-        while True:
-            while len(running) < CALLS and (batch := list(islice(pieces, batch_size))):
-                running.append(threads.submit(call, batch))
-            if not running:
-                return
-            yield from running.popleft().result()
+        running.extend(threads.submit(call, batch) for batch in islice(batches, CALLS))
+        while running:
+            outputs = running.popleft().result()
+            running.extend(threads.submit(call, batch) for batch in islice(batches, 1))
+            yield from outputs
 
 
 def run_rows(

@@ -1,5 +1,7 @@
 """Networks applied to images of any size: tiles, batches, splitting, scores of particles."""
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,35 @@ def test_batches_are_filled_up_and_cut_again(sigmoid):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert set(SHAPES) == {(3, 12, 10, 1)}  # one shape, compiled once
     assert len(SHAPES) == 1
+
+
+def test_two_calls_run_at_once(monkeypatch):
+    model, stack, both = make_model(), draw(4, 12, 10, 1), threading.Barrier(2, timeout=60)
+
+    class Waiting:
+        def __array__(self, dtype=None, copy=None):
+            both.wait()  # a call that comes alone stays alone, and this fails
+            return np.ones((1, 12, 10, 1), np.float32)
+
+    monkeypatch.setattr(predict, "_run", lambda *args: Waiting())
+    found = predict.run_batches(model, stack, batch_size=1, sigmoid=False)
+    assert found.shape == (4, 12, 10, 1)
+
+
+def test_an_error_in_one_call_ends_all(monkeypatch):
+    model, stack, run, called = make_model(), draw(6, 12, 10, 1), predict._run, []
+
+    def fail(*args):
+        called.append(args)
+        if len(called) == 2:
+            raise FloatingPointError("the second call")
+        return run(*args)
+
+    monkeypatch.setattr(predict, "_run", fail)
+    threads = threading.active_count()
+    with pytest.raises(FloatingPointError, match="the second call"):
+        predict.run_batches(model, stack, batch_size=1, sigmoid=False)
+    assert len(called) < 6 and threading.active_count() == threads
 
 
 @pytest.mark.parametrize("shape", [(40, 56), (33, 24), (24, 24), (25, 71)])

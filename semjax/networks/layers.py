@@ -29,7 +29,7 @@ _forced: bool | None = None
 
 
 def uses_blocks() -> bool:
-    """Whether convolutions of few channels are computed by blocks: on a CPU, unless forced."""
+    """Whether layers are computed in the forms that suit a CPU: on a CPU, unless forced."""
     return jax.default_backend() == "cpu" if _forced is None else _forced
 
 
@@ -117,8 +117,8 @@ def _by_phases(outputs: Array, kernel: Array, pads: Pads, size: tuple[int, int])
 def _match(images: Array, outputs: Array, stride: int, pads: Pads, shape: tuple) -> Array:
     """The kernel (of the given shape) to which a convolution sends its output's gradient back."""
     kh, kw, c, features = shape
-    # What has few features and few taps is faster left to XLA, and so are large batches, which are
-    # the features of its own way.
+    # XLA's own way is faster with few features and few taps, with kernels of 4 x 4 and 5 x 5, and
+    # with large batches, which it takes as features.
     large = c * features > 256 and kh <= 3 and len(images) < 16
     if uses_blocks() and (large or not 1 < kh * kw < 49):
         return _by_product(images, outputs, stride, pads, shape)

@@ -48,12 +48,16 @@ def batch_normalise(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, 
 
     Source: Ioffe & Szegedy, "Batch normalization" (2015), with an epsilon of 1e-3.
     """
+    mean, variance = _moments(x)
+    return _affine(x, *_factor(mean, variance, scale, bias)), mean, variance
+
+
+def _moments(x: Array) -> tuple[Array, Array]:
     axes = tuple(range(x.ndim - 1))
     wide = x.astype(jnp.float32)
     mean = wide.mean(axes)
     # Rounding can bring the difference of the two moments below zero.
-    variance = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
-    return _affine(x, *_factor(mean, variance, scale, bias)), mean, variance
+    return mean, jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
 
 
 def _factor(mean: Array, variance: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
@@ -72,7 +76,9 @@ def _along(values: Array, x: Array) -> Array:
 
 
 def _batch_normalise_there(x, scale, bias):
-    y, mean, variance = batch_normalise(x, scale, bias)
+    # Not by `batch_normalise`: second derivatives go through these moments.
+    mean, variance = _moments(x)
+    y = _affine(x, *_factor(mean, variance, scale, bias))
     return (y, mean, variance), (x, scale, mean, variance)
 
 

@@ -72,9 +72,10 @@ def test_conv_and_its_gradients_are_those_of_xla(k, stride, c, features, size, p
 
 
 @pytest.mark.parametrize("size", [(3, 4), (6, 5)])
+@pytest.mark.parametrize(("c", "features"), [(5, 3), (17, 16)])
 @pytest.mark.parametrize("k", [2, 3])
-def test_transposed_conv_and_its_gradients_are_those_of_xla(k, size):
-    x, kernel = draw(0, (2, *size, 5)), draw(1, (k, k, 5, 3))
+def test_transposed_conv_and_its_gradients_are_those_of_xla(k, c, features, size):
+    x, kernel = draw(0, (2, *size, c)), draw(1, (k, k, c, features))
 
     def expected(x, kernel):
         return lax.conv_transpose(x, kernel[::-1, ::-1], (2, 2), "SAME", dimension_numbers=LAYOUT)
