@@ -282,6 +282,8 @@ def distributions(sizes: Mapping[str, Sequence[float]], *, unit: str) -> bytes:
         axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=INK)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
+    for axes in grid.flat[len(shown) - columns : len(shown)]:  # with nothing below
+        axes.tick_params(labelbottom=True)
     figure.supxlabel(f"minimum Feret diameter ({unit})", fontsize=9, color=INK)
     figure.supylabel(f"share of particles (filled: {names[0]})", fontsize=9, color=INK)
     return _png(figure)
