@@ -97,6 +97,7 @@ def _make_cyclegan(c: ConfigDict) -> Learner:
             "blocks": c.generator_blocks,
             "use_bias": c.generator_bias,
             "skip": c.generator_skip,
+            "residual": c.generator_residual,
             "upsample": c.upsample,
             "dtype": c.dtype,
         },

@@ -50,6 +50,7 @@ def trainings(c):
     t = c.translate
     kwargs = {"width": t.generator_width, "downs": t.generator_downs, "blocks": t.generator_blocks}
     kwargs |= {"use_bias": t.generator_bias, "skip": t.generator_skip, "upsample": t.upsample}
+    kwargs |= {"residual": t.generator_residual}
     painter = networks.make(networks.TRANSLATORS, "resnet", kwargs)
     kwargs = {"version": t.discriminator, "width": t.discriminator_width, "noise": 0.0}
     patches = networks.make(networks.DISCRIMINATORS, "patch", kwargs)

@@ -9,7 +9,7 @@ The run itself is that of configs/phantom.py, in the same work folder. `table.cs
     noise_off       particles anywhere in the masks, not in patches of noise
     uniform_sizes   all factors on an outline's size are equally likely
     no_filter       particles that a micrograph does not show stay in its mask
-    flat_masks      the generator sees flat masks instead of domes
+    flat_masks      the generator sees flat masks instead of reliefs
     no_mask_noise   masks become images without noise on them
 """
 

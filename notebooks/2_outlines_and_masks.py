@@ -59,7 +59,7 @@ show(making.curves, work, "shapes")
 #
 # Outlines are resized, turned and laid on a canvas, in patches of noise, over each other. Above, a
 # colour a particle: nobody has to annotate these pictures. The generator of the next stage sees
-# them flat or as domes (`translate.mask_input`); a dome tells it which particle lies on top.
+# them flat or in relief (`translate.mask_input`), which shows it what lies on top.
 
 # %%
 show(making.masks, work)

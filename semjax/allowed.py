@@ -13,7 +13,7 @@ CHOICES = {
     "masks.rotation": ("random", "none", "correlated"),
     "masks.grid": ("none", "hexagonal", "cubic"),
     "translate.source": ("cyclegan", "phantom"),
-    "translate.mask_input": ("dome", "flat"),
+    "translate.mask_input": ("relief", "flat"),
     "translate.tiles": ("foreground", "brightness", "all"),
     "translate.upsample": ("transposed", "resize"),
     "translate.discriminator": ("v100", "v120"),

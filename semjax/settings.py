@@ -87,7 +87,7 @@ def get_config() -> ConfigDict:
 
     c.translate = t = ConfigDict()
     t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)
-    t.mask_input = "dome"  # what the generator sees of a mask: dome or flat
+    t.mask_input = "relief"  # what the generator sees of a mask: relief (grey, bright rims) or flat
     t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
     t.foreground_range = (0.02, 0.8)  # tiles=foreground: bounds of a tile's bright share
     t.brightness_ratio = 1.1  # tiles=brightness: a tile's mean beside its image's
@@ -96,7 +96,8 @@ def get_config() -> ConfigDict:
     t.generator_downs = 3  # halvings of the resolution
     t.generator_blocks = 9  # residual blocks at the lowest resolution
     t.generator_bias = False  # bias in the convolutions before instance norm
-    t.generator_skip = False  # input-output skip
+    t.generator_skip = False  # input-output skip of v1.1.1
+    t.generator_residual = True  # what is learnt is added to the input, slightly blurred
     t.upsample = "transposed"  # transposed or resize (nearest, then convolution)
     t.discriminator = "v120"  # v100 (zero padding, 3 strided) or v120 (valid, width doubled)
     t.discriminator_width = 128  # features of the first convolution
@@ -108,7 +109,7 @@ def get_config() -> ConfigDict:
     t.cycle_weight = 10.0  # of the loss for not coming back to where one started
     t.identity_weight = 5.0  # of the loss for changing what is an image, or a mask, already
     t.label_smoothing = 0.0  # s: discriminators aim at s/2 and 1 - s/2, not at 0 and 1
-    t.mask_noise = 0.1  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
+    t.mask_noise = 0.05  # SD of Gaussian noise on the masks (in [-1, 1]) that become images
     t.pool = 50  # earlier fakes kept for the discriminators; 0 turns the pool off
     t.ema_decay = 0.999  # generators used afterwards are averaged over steps; 0: the last ones
     t.dtype = "float32"  # of activations: float32 or bfloat16

@@ -75,7 +75,7 @@ def make_work(folder: Path, *, finished: bool) -> Work:
     fakes[0, 0] = 255
     work.masks.mkdir()
     stacks.write(work.masks / "labels.tif", labels)
-    for name in ("masks.tif", "domes.tif"):
+    for name in ("masks.tif", "reliefs.tif"):
         stacks.write(work.masks / name, (labels > 0) * np.uint8(255))
     seen = pd.DataFrame({"whole_area_px": [9, 8], "visible_area_px": [9, 4]})
     seen.to_csv(work.masks / "particles.csv", index=False)

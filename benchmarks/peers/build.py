@@ -81,6 +81,7 @@ def _make_cyclegan(c: ConfigDict, dtype: torch.dtype, state: Any) -> CycleGAN:
                 c.generator_downs,
                 c.generator_blocks,
                 c.generator_bias,
+                c.generator_residual,
                 c.upsample,
             )
         )

@@ -24,6 +24,7 @@ LEAVES = {
     "offset": "bias",
     "mean": "running_mean",
     "var": "running_var",
+    "through": "through",
 }
 
 

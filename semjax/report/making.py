@@ -151,11 +151,11 @@ def outlines_over_training(work: Work) -> bytes:
 
 
 def masks(work: Work, *, n: int = 6) -> bytes:
-    """Masks three times: a colour a particle, flat, and as domes."""
+    """Masks three times: a colour a particle, flat, and in relief."""
     labels = _stack(work, "masks", "labels.tif")[:n]
     rows = [list(map(figures.color_labels, labels))]
-    rows += [list(_stack(work, "masks", name)[:n]) for name in ("masks.tif", "domes.tif")]
-    return panels.strip(rows, ["particles", "flat", "domes"], side=1.6)
+    rows += [list(_stack(work, "masks", name)[:n]) for name in ("masks.tif", "reliefs.tif")]
+    return panels.strip(rows, ["particles", "flat", "relief"], side=1.6)
 
 
 def mask_statistics(work: Work) -> bytes:

@@ -43,19 +43,23 @@ class _Made(NamedTuple):
 
 
 def run(config: ConfigDict, work: Work) -> dict:
-    """Writes the stacks `labels.tif`, `masks.tif`, `domes.tif`, and `particles.csv`.
+    """Writes the stacks `labels.tif`, `masks.tif`, `reliefs.tif`, and `particles.csv`.
 
     True masks of the phantom come with `micrographs.tif`, what they look like under the microscope.
     """
     c = config.masks
     made = _simulate(config) if c.source == "phantom" else _assemble(config, work)
     flat = np.asarray(place.flat_mask(made.labels, line_px=c.line_px), np.uint8) * 255
-    domes = np.asarray(place.dome_input(made.domes, made.labels, line_px=c.line_px))
-    domes = np.rint(domes * 255).astype(np.uint8)
+    # A mask's greys depend on no other mask.
+    n_greys = int(made.labels.max()) + 1
+    greys = [np.random.default_rng([config.seed, 9, i]).random(n_greys) for i in range(len(flat))]
+    reliefs = np.asarray(place.relief(made.domes, made.labels, np.float32(greys)))
+    reliefs = np.rint(reliefs * 255).astype(np.uint8)
     stacks.write(work.masks / "labels.tif", made.labels.astype(np.uint16))
     stacks.write(work.masks / "masks.tif", flat)
-    stacks.write(work.masks / "domes.tif", domes)
-    shown = [*map(figures.color_labels, made.labels[:N_SHOWN]), *flat[:N_SHOWN], *domes[:N_SHOWN]]
+    stacks.write(work.masks / "reliefs.tif", reliefs)
+    shown = [*map(figures.color_labels, made.labels[:N_SHOWN]), *flat[:N_SHOWN]]
+    shown += list(reliefs[:N_SHOWN])
     if made.micrographs is not None:
         stacks.write(work.masks / "micrographs.tif", made.micrographs)
         shown += list(made.micrographs[:N_SHOWN])

@@ -40,7 +40,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         micrographs = stacks.read(work.masks / "micrographs.tif")
         _write_fakes(micrographs, work)
         return {"fakes": len(micrographs)}
-    name = "domes.tif" if c.mask_input == "dome" else "masks.tif"
+    name = "reliefs.tif" if c.mask_input == "relief" else "masks.tif"
     masks = stacks.read(work.masks / name)
     pictures = inputs.micrographs(config, work)
     seen = inputs.unlabelled(config, pictures)
@@ -51,6 +51,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         "blocks": c.generator_blocks,
         "use_bias": c.generator_bias,
         "skip": c.generator_skip,
+        "residual": c.generator_residual,
         "upsample": c.upsample,
         "dtype": c.dtype,
     }

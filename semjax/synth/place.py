@@ -20,7 +20,7 @@ from semjax.synth.packing import CELL_PX, LIMIT, Bank, Plan, Rules, place_batch
 
 BATCH = 16  # masks a compiled call on every device
 STAMPS = (0.25, 0.4, 0.6, 1.0)  # sizes of stamps beside the largest particle's
-RIM = 0.35  # brightness of a dome at its particle's border
+DARKEST, SPREAD, RIM = 0.5, 0.3, 0.2  # of a relief: least grey, its range, what a rim adds
 
 
 class Assembled(NamedTuple):
@@ -253,17 +253,26 @@ def flat_mask(labels: jax.Array, *, line_px: int) -> jax.Array:
     return ((labels > 0) & ~line).astype(jnp.uint8)
 
 
-@partial(jax.jit, static_argnames="line_px")
-def dome_input(domes: jax.Array, labels: jax.Array, *, line_px: int) -> jax.Array:
-    """Show a generator the particles as domes: what lies on top is whole, what is below is cut.
+@jax.jit
+def relief(domes: jax.Array, labels: jax.Array, greys: jax.Array) -> jax.Array:
+    """Show a generator the particles much as a micrograph does: a grey for each, with a bright rim.
+
+    What lies on top has its rim all around, what is below is cut without one. So where two
+    particles touch, the generator is shown the step and the rim that it has to paint, and not a
+    line that no micrograph has.
 
     Args:
       domes: uint8 (..., h, w), 255 in the middle of a particle.
-      labels: int32 (..., h, w).
-      line_px: width of the lines between touching particles.
+      labels: int32 (..., h, w), 0 is background.
+      greys: float32 (..., k), the grey of each label in [0, 1]; k exceeds the largest label.
 
     Returns:
-      float32 (..., h, w): 0 on the background and on lines, from RIM to 1 within particles.
+      float32 (..., h, w): 0 on the background, from DARKEST to 1 within particles.
+
+    Source: the rim is the edge effect of secondary electrons (Reimer, Scanning Electron Microscopy,
+    1998, section 6.1); starting from a simple simulation is the idea of Shrivastava et al., CVPR
+    2017.
     """
-    inside = flat_mask(labels, line_px=line_px)
-    return inside * (RIM + (1 - RIM) / 255 * domes)
+    grey = jnp.take_along_axis(greys, labels.reshape(*labels.shape[:-2], -1), axis=-1)
+    rim = (1 - domes / 255) ** 3
+    return (labels > 0) * (DARKEST + SPREAD * grey.reshape(labels.shape) + RIM * rim)

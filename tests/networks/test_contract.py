@@ -33,6 +33,7 @@ CASES = [
     ("translator", {}, (2, 16, 16, 1), (2, 16, 16, 1)),
     ("translator", {}, (1, 17, 22, 1), (1, 17, 22, 1)),
     ("translator", {"downs": 3, "skip": True, "use_bias": True}, (1, 24, 19, 1), (1, 24, 19, 1)),
+    ("translator", {"residual": True}, (1, 17, 22, 1), (1, 17, 22, 1)),
     ("translator", {"upsample": "resize"}, (1, 16, 16, 1), (1, 16, 16, 1)),
     ("translator", {"dtype": "bfloat16"}, (1, 16, 16, 1), (1, 16, 16, 1)),
     ("discriminator", {}, (2, 64, 64, 1), (2, 3, 3, 1)),

@@ -33,6 +33,7 @@ def count(network, shape):
         (ResNetGenerator(width=32, downs=2), SQUARE, 2_846_913, 0),
         (ResNetGenerator(skip=True), SQUARE, 45_592_514, 0),
         (ResNetGenerator(), SQUARE, 45_591_425, 0),
+        (ResNetGenerator(residual=True), SQUARE, 45_591_425 + 9, 0),
         (ResNetGenerator(upsample="resize"), SQUARE, 45_591_425, 0),
         (PatchDiscriminator(width=64, version="v100"), SQUARE, 2_764_481, 0),
         (PatchDiscriminator(), SQUARE, 2_633_345, 0),

@@ -36,13 +36,14 @@ class Discs(nn.Module):
 
 
 class Painter(nn.Module):
-    """A dome stays a dome."""
+    """A relief stays a relief."""
 
     width: int
     downs: int
     blocks: int
     use_bias: bool
     skip: bool
+    residual: bool
     upsample: str
     dtype: str
 

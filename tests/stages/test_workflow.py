@@ -20,7 +20,7 @@ def test_every_artifact_is_there(finished):
     expected = ["config.json", "report.html", "log.txt", "inputs/truth.csv"]
     expected += [f"inputs/{kind}/{name}.tif" for kind in ("images", "truth") for name in pictures]
     expected += [f"1_shapes/{name}" for name in ("outlines.npz", "outlines.png", "given.png")]
-    expected += [f"2_masks/{name}.tif" for name in ("labels", "masks", "domes")]
+    expected += [f"2_masks/{name}.tif" for name in ("labels", "masks", "reliefs")]
     expected += ["2_masks/particles.csv", "2_masks/masks.png", "3_translate/fakes.tif"]
     expected += [f"3_translate/gan_masks/{name}.tif" for name in pictures]
     models = ["3_translate/model/to_image", "3_translate/model/to_mask"]
@@ -65,10 +65,10 @@ def test_masks_labels_and_tables_belong_together(finished):
             pieces, n = ndimage.label(flat[i])
             pairs = np.unique(np.stack([pieces, mask])[:, pieces > 0], axis=1)
             assert pairs.shape[1] == n  # separating lines keep particles apart
-    domes = stacks.read(finished.masks / "domes.tif")
+    reliefs = stacks.read(finished.masks / "reliefs.tif")
     fakes = stacks.read(finished.translate / "fakes.tif")
-    assert domes.shape == fakes.shape == (N_MASKS, *TILE_PX)
-    assert domes.dtype == fakes.dtype == np.uint8
+    assert reliefs.shape == fakes.shape == (N_MASKS, *TILE_PX)
+    assert reliefs.dtype == fakes.dtype == np.uint8
     with np.load(finished.outlines) as stored:
         assert stored["outlines"].shape == (16, 64, 64)
         assert set(np.unique(stored["outlines"])) == {0, 1}
