@@ -70,7 +70,6 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "masks.max_overlap": (0, 1),
     "masks.min_visible": (0, 1),
     "masks.line_px": (0, None),
-    "masks.smooth_px": (0, 20),
     "translate.brightness_ratio": (0, None),
     "translate.generator_width": (1, None),
     "translate.generator_downs": (1, 6),

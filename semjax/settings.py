@@ -83,7 +83,6 @@ def get_config() -> ConfigDict:
     m.grid_jitter = 0.1  # in outline squares
     m.max_overlap = 1.0  # a particle is not placed with more of its area on others; 1 allows all
     m.min_visible = 0.15  # a particle is not placed if it leaves less of another to be seen
-    m.smooth_px = 1.5  # SD of the Gaussian that smooths outlines; 0 leaves them as drawn
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
 
     c.translate = t = ConfigDict()

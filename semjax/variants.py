@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "translate.generator_blocks": 6,
         "translate.discriminator": "v100",
         "translate.discriminator_width": 32,
-        "translate.steps": 1500,
+        "translate.steps": 2500,
         "translate.batch_size": 2,
         "translate.identity_weight": 0.0,  # a third of the time
         "translate.upsample": "resize",  # no checkerboard, which a short training keeps
@@ -95,7 +95,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "masks.grid": "none",
         "masks.max_overlap": 1.0,
         "masks.min_visible": 0.0,
-        "masks.smooth_px": 0.0,
         "masks.line_px": 2,
         "translate.mask_input": "flat",
         "translate.tiles": "brightness",
@@ -189,7 +188,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "masks.grid_jitter": 0.05,  # 3 px
         "masks.max_overlap": 0.5,
         "masks.min_visible": 0.0,
-        "masks.smooth_px": 0.0,
         "masks.line_px": 2,
         "translate.mask_input": "flat",
         "translate.tiles": "brightness",

@@ -116,7 +116,6 @@ def _assemble(config: ConfigDict, work: Work) -> _Made:
         grid_jitter=c.grid_jitter,
         max_overlap=c.max_overlap,
         min_visible=c.min_visible,
-        smooth_px=c.smooth_px,
     )
     wanted = None if foreground is None else float(foreground.mean())
     return _Made(made.labels, made.domes, _table(made), wanted, pieces)

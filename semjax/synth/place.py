@@ -13,7 +13,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage
 
 from semjax import devices
 from semjax.synth.outlines import signed_distances
@@ -63,7 +62,6 @@ def assemble(
     grid_jitter: float = 0.1,
     max_overlap: float = 0.5,
     min_visible: float = 0.33,
-    smooth_px: float = 0.0,
 ) -> Assembled:
     """Assemble masks of many particles from outlines of single ones.
 
@@ -101,8 +99,6 @@ def assemble(
       grid_jitter: largest shift along each axis, in sides of an outline's square.
       max_overlap: largest share of a new particle that may lie on others, 1 allows all.
       min_visible: least share of a particle that must stay uncovered.
-      smooth_px: SD of the Gaussian that smooths outlines: of their signed distances, so that a
-        straight border stays where it is.
 
     Returns:
       The masks, on the host.
@@ -138,7 +134,7 @@ def assemble(
         raise ValueError(f"At least one mask must be asked for, not {n_masks}.")
 
     side_px = bank.shape[-1]
-    fields, centroids, radii, areas = _measure(bank, smooth_px)
+    fields, centroids, radii, areas = _measure(bank)
     # The largest factor and the mean of its square.
     largest, square = {
         "none": (1.0, 1.0),
@@ -203,13 +199,9 @@ def assemble(
     return Assembled(**whole)
 
 
-def _measure(outlines: np.ndarray, smooth_px: float) -> tuple[np.ndarray, ...]:
+def _measure(outlines: np.ndarray) -> tuple[np.ndarray, ...]:
     """Distance fields (1 in the middle), centroids, largest radii and areas of outlines."""
     fields = signed_distances(outlines)
-    if smooth_px > 0:
-        smooth = np.stack([ndimage.gaussian_filter(field, smooth_px) for field in fields])
-        left = (smooth > 0).any((1, 2))  # of the smallest, nothing would be
-        fields = np.where(left[:, None, None], smooth, fields)
     inside = fields > 0
     areas = inside.sum((1, 2))
     rows, cols = np.indices(inside.shape[1:], dtype=np.float32)
@@ -267,7 +259,7 @@ def relief(domes: jax.Array, labels: jax.Array, greys: jax.Array) -> jax.Array:
 
     What lies on top has its rim all around, what is below is cut without one. So where two
     particles touch, the generator is shown the step and the rim that it has to paint, and not a
-    line that no micrograph has. Edges are soft, over about 2 px.
+    line that no micrograph has.
 
     Args:
       domes: uint8 (..., h, w), 255 in the middle of a particle.
@@ -283,14 +275,4 @@ def relief(domes: jax.Array, labels: jax.Array, greys: jax.Array) -> jax.Array:
     """
     grey = jnp.take_along_axis(greys, labels.reshape(*labels.shape[:-2], -1), axis=-1)
     rim = (1 - domes / 255) ** 3
-    shown = (labels > 0) * (DARKEST + SPREAD * grey.reshape(labels.shape) + RIM * rim)
-    for axis in (-2, -1):
-        size = shown.shape[axis]
-        pad = [(0, 0)] * shown.ndim
-        pad[axis] = (1, 1)
-        padded = jnp.pad(shown, pad, mode="edge")
-        first, middle, last = (
-            jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(3)
-        )
-        shown = (first + 2 * middle + last) / 4
-    return shown
+    return (labels > 0) * (DARKEST + SPREAD * grey.reshape(labels.shape) + RIM * rim)

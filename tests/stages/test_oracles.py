@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import tifffile
 from ml_collections import ConfigDict
-from scipy import ndimage
 
 from semjax import rows, stacks, workdir
 from semjax.workdir import Work
@@ -40,9 +39,8 @@ def test_masks_of_the_phantom_are_true(copy):
         assert micrograph[mask > 0].mean() > micrograph[mask == 0].mean() + 30
     assert len({mask.tobytes() for mask in labels}) == N_MASKS
     reliefs = stacks.read(copy.masks / "reliefs.tif")
-    inside = ndimage.binary_erosion(labels > 0, np.ones((1, 3, 3)))
-    assert reliefs[inside].min() >= 127 and reliefs.max() > 204  # some rim is bright
-    assert not reliefs[~ndimage.binary_dilation(labels > 0, np.ones((1, 3, 3)))].any()
+    np.testing.assert_array_equal(reliefs > 0, labels > 0)
+    assert reliefs[reliefs > 0].min() >= 127 and reliefs.max() > 204  # some rim is bright
 
 
 def test_masks_of_the_phantom_are_those_of_the_seed(copy):
