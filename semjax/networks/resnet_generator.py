@@ -73,7 +73,9 @@ class ResNetGenerator(nn.Module):
         kernel = self.param("through", _pass_on, (3, 3)).astype(self.dtype)
         h, w = x.shape[1:3]
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-        return sum(kernel[i, j] * x[:, i : i + h, j : j + w] for i in range(3) for j in range(3))
+        shifted = [x[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+        products = map(jnp.multiply, kernel.ravel(), shifted)
+        return sum(products, start=jnp.zeros((), self.dtype))
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool = False) -> Array:
