@@ -97,7 +97,7 @@ def get_config() -> ConfigDict:
     t.generator_blocks = 9  # residual blocks at the lowest resolution
     t.generator_bias = False  # bias in the convolutions before instance norm
     t.generator_skip = False  # input-output skip of v1.1.1
-    t.generator_residual = True  # what is learnt is added to the input, slightly blurred
+    t.generator_residual = True  # adds to its input instead of making all of its output
     t.upsample = "transposed"  # transposed or resize (nearest, then convolution)
     t.discriminator = "v120"  # v100 (zero padding, 3 strided) or v120 (valid, width doubled)
     t.discriminator_width = 128  # features of the first convolution

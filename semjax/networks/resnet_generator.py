@@ -69,7 +69,7 @@ class ResNetGenerator(nn.Module):
         return Conv(features, 3, padding="reflect", **kwargs)(x)
 
     def _through(self, x: Array) -> Array:
-        """The input through one small kernel; XLA's gradient of a kernel so small is slow."""
+        """The input through one small kernel, shifted nine times: there is one channel only."""
         kernel = self.param("through", _pass_on, (3, 3)).astype(self.dtype)
         h, w = x.shape[1:3]
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")

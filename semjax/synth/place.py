@@ -270,8 +270,7 @@ def relief(domes: jax.Array, labels: jax.Array, greys: jax.Array) -> jax.Array:
       float32 (..., h, w): 0 on the background, from DARKEST to 1 within particles.
 
     Source: the rim is the edge effect of secondary electrons (Reimer, Scanning Electron Microscopy,
-    1998, section 6.1); starting from a simple simulation is the idea of Shrivastava et al., CVPR
-    2017.
+    1998); starting from a simple simulation is the idea of Shrivastava et al., CVPR 2017.
     """
     grey = jnp.take_along_axis(greys, labels.reshape(*labels.shape[:-2], -1), axis=-1)
     rim = (1 - domes / 255) ** 3
