@@ -87,7 +87,7 @@ def get_config() -> ConfigDict:
 
     c.translate = t = ConfigDict()
     t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)
-    t.mask_input = "relief"  # what the generator sees of a mask: relief (grey, bright rims) or flat
+    t.mask_input = "relief"  # what the generator sees of a mask: relief (shaded particles) or flat
     t.tiles = "foreground"  # tiles that train: foreground (fraction), brightness (paper), all
     t.foreground_range = (0.02, 0.8)  # tiles=foreground: bounds of a tile's bright share
     t.brightness_ratio = 1.1  # tiles=brightness: a tile's mean beside its image's

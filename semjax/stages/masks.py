@@ -17,7 +17,7 @@ from semjax import inputs, phantom, stacks
 from semjax.analysis import split, threshold
 from semjax.data import images
 from semjax.report import figures
-from semjax.synth import place
+from semjax.synth import place, relief
 from semjax.workdir import Work, write_text
 
 N_SHOWN = 8
@@ -50,11 +50,14 @@ def run(config: ConfigDict, work: Work) -> dict:
     c = config.masks
     made = _simulate(config) if c.source == "phantom" else _assemble(config, work)
     flat = np.asarray(place.flat_mask(made.labels, line_px=c.line_px), np.uint8) * 255
-    # A mask's greys depend on no other mask.
-    n_greys = int(made.labels.max()) + 1
-    greys = [np.random.default_rng([config.seed, 9, i]).random(n_greys) for i in range(len(flat))]
-    reliefs = np.asarray(place.relief(made.domes, made.labels, np.float32(greys)))
-    reliefs = np.rint(reliefs * 255).astype(np.uint8)
+    area_px = made.particles["whole_area_px"].sum() / max(len(made.particles), 1)
+    shown = relief.reliefs(
+        made.domes,
+        made.labels,
+        seed=config.seed,
+        diameter_px=max(float(np.sqrt(area_px * 4 / np.pi)), 1.0),
+    )
+    reliefs = np.rint(shown * 255).astype(np.uint8)
     stacks.write(work.masks / "labels.tif", made.labels.astype(np.uint16))
     stacks.write(work.masks / "masks.tif", flat)
     stacks.write(work.masks / "reliefs.tif", reliefs)

@@ -20,7 +20,6 @@ from semjax.synth.packing import CELL_PX, LIMIT, Bank, Plan, Rules, place_batch
 
 BATCH = 16  # masks a compiled call on every device
 STAMPS = (0.25, 0.4, 0.6, 1.0)  # sizes of stamps beside the largest particle's
-DARKEST, SPREAD, RIM = 0.5, 0.3, 0.2  # of a relief: least grey, its range, what a rim adds
 
 
 class Assembled(NamedTuple):
@@ -251,27 +250,3 @@ def flat_mask(labels: jax.Array, *, line_px: int) -> jax.Array:
             other = jax.lax.slice_in_dim(padded, start, start + size, axis=axis)
             line |= (other > 0) & (other != labels)
     return ((labels > 0) & ~line).astype(jnp.uint8)
-
-
-@jax.jit
-def relief(domes: jax.Array, labels: jax.Array, greys: jax.Array) -> jax.Array:
-    """Show a generator the particles much as a micrograph does: a grey for each, with a bright rim.
-
-    What lies on top has its rim all around, what is below is cut without one. So where two
-    particles touch, the generator is shown the step and the rim that it has to paint, and not a
-    line that no micrograph has.
-
-    Args:
-      domes: uint8 (..., h, w), 255 in the middle of a particle.
-      labels: int32 (..., h, w), 0 is background.
-      greys: float32 (..., k), the grey of each label in [0, 1]; k exceeds the largest label.
-
-    Returns:
-      float32 (..., h, w): 0 on the background, from DARKEST to 1 within particles.
-
-    Source: the rim is the edge effect of secondary electrons (Reimer, Scanning Electron Microscopy,
-    1998); starting from a simple simulation is the idea of Shrivastava et al., CVPR 2017.
-    """
-    grey = jnp.take_along_axis(greys, labels.reshape(*labels.shape[:-2], -1), axis=-1)
-    rim = (1 - domes / 255) ** 3
-    return (labels > 0) * (DARKEST + SPREAD * grey.reshape(labels.shape) + RIM * rim)

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from semjax.synth import packing, place
-from semjax.synth.place import BATCH, DARKEST, RIM, SPREAD, assemble, flat_mask, relief
+from semjax.synth.place import BATCH, assemble, flat_mask
 
 RADIUS = 7
 
@@ -257,31 +257,6 @@ def test_lines_have_their_width():
         flat = np.asarray(flat_mask(labels, line_px=line_px))
         np.testing.assert_array_equal(flat[:, :16].sum(1), 16 - line_px)
         assert flat[:, 12:16].all() and flat[:, 0].all()
-
-
-def test_a_relief_has_a_grey_for_each_particle_and_a_rim_around_what_lies_on_top():
-    labels = np.zeros((9, 12), np.int32)
-    labels[2:7, 1:7], labels[2:7, 5:11] = 1, 2
-    whole = ndimage.distance_transform_cdt(np.pad(np.ones((3, 4)), 1), "chessboard")
-    domes = np.zeros(labels.shape, np.uint8)
-    domes[2:7, 1:7] = 255 * (whole > 0)  # the hill of each is flat, its rim 1 px wide
-    domes[2:7, 5:11] = 255 * (whole > 0)
-    shown = np.asarray(relief(domes, labels, np.float32([0.9, 0.0, 1.0])))
-    assert shown.dtype == np.float32 and not shown[labels == 0].any()
-    top, below = DARKEST + SPREAD, DARKEST
-    expected = [below + RIM, below, below, below, top + RIM, top, top, top, top, top + RIM]
-    np.testing.assert_allclose(shown[4, 1:11], expected, rtol=1e-6)
-    np.testing.assert_allclose(shown[2, 1:11], [below + RIM] * 4 + [top + RIM] * 6, rtol=1e-6)
-
-
-def test_reliefs_of_many_masks(crowded):
-    greys = np.random.default_rng(0).random((len(crowded.labels), crowded.labels.max() + 1))
-    shown = np.asarray(relief(crowded.domes, crowded.labels, greys.astype(np.float32)))
-    inside = crowded.labels > 0
-    assert not shown[~inside].any()
-    assert shown[inside].min() >= DARKEST and 0.9 < shown.max() <= 1
-    one = relief(crowded.domes[1], crowded.labels[1], greys[1].astype(np.float32))
-    np.testing.assert_array_equal(shown[1], one)
 
 
 @pytest.mark.parametrize(
