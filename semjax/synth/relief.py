@@ -33,8 +33,8 @@ def reliefs(domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: fl
     particles are domes, brightest in the middle, with dark lines of 1 px between them. The ground
     is dark, with faint lines, clearer in some masks than in others.
 
-    So the generator is shown much of what it has to paint, and who learns from its micrographs
-    neither takes every step for a border nor needs a step to find one.
+    So the generator is shown much of what it has to paint, and who learns from its micrographs is
+    meant neither to take every step for a border nor to need a step to find one.
 
     Args:
       domes: uint8 (n, h, w), 255 in the middle of a particle.
@@ -86,7 +86,10 @@ def _relief(diameter_px, mask):
 
 
 def _ground(drawn, label, diameter_px):
-    """Contours of a field of waves, where another wave lets them be seen; float32 (h, w)."""
+    """Contours of a field of waves, where another wave lets them be seen; float32 (h, w).
+
+    Waves, which slopes need as well, because Perlin noise takes many times as long to compile.
+    """
     ripples = _vectors(drawn[:N_RIPPLES], RIPPLES, diameter_px)
     places = _vectors(drawn[N_RIPPLES], WAVES, diameter_px)
     wave = lambda vector: _wave(jnp.broadcast_to(vector, (*label.shape, 3)))
