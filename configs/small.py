@@ -22,6 +22,7 @@ def get_config(variant=""):
     config.shapes.generator_width = 32
     config.shapes.critic_width = 8
     config.shapes.steps = 150
+    config.shapes.learning_rate = 1e-3
     config.shapes.n_critic = 2
     config.shapes.batch_size = 24
     config.shapes.n_outlines = 300

@@ -16,6 +16,9 @@ import tifffile
 from semjax import models, networks
 from tests import bright as bright_model
 
+# Most programs run once or a few times here: compiling them well takes longer than it saves. Tests
+# that start a process of their own run what users run.
+jax.config.update("jax_disable_most_optimizations", True)
 # A forgotten axis must not be repaired in silence.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
