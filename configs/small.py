@@ -31,6 +31,7 @@ def get_config(variant=""):
     config.masks.n_masks = 300
     config.masks.tile_px = (128, 128)
     config.masks.noise_frequency = 2.0
+    config.masks.domed = 0.0  # its particles have bright rims and no dark lines between them
 
     config.translate.tile_px = (128, 128)
     config.translate.generator_width = 12

@@ -35,7 +35,7 @@ def draw(work: Work) -> bytes:
 
     figure, axes = panels.start(4, columns=4, height=3.3, width=14.0)
     panels.picture(axes[0], image, "a micrograph")
-    panels.picture(axes[1], pairs, "masks and what is learnt of them")
+    panels.picture(axes[1], pairs, "masks and synthetic micrographs")
     found = figures.overlay(image, labels, kept)
     panels.picture(axes[2], found, "kept (green) and dropped particles")
     title = f"{len(values)} particles, mean {values.mean():.0f} {unit}"

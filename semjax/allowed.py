@@ -70,6 +70,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "masks.max_overlap": (0, 1),
     "masks.min_visible": (0, 1),
     "masks.line_px": (0, None),
+    "masks.domed": (0, 1),
     "translate.brightness_ratio": (0, None),
     "translate.generator_width": (1, None),
     "translate.generator_downs": (1, 6),

@@ -84,6 +84,7 @@ def get_config() -> ConfigDict:
     m.max_overlap = 1.0  # a particle is not placed with more of its area on others; 1 allows all
     m.min_visible = 0.15  # a particle is not placed if it leaves less of another to be seen
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
+    m.domed = 0.5  # share of reliefs of domes with dark lines between; 0 if borders are mostly bright
 
     c.translate = t = ConfigDict()
     t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)

@@ -55,6 +55,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         made.domes,
         made.labels,
         seed=config.seed,
+        domed=c.domed,
         diameter_px=max(float(np.sqrt(area_px * 4 / np.pi)), 1.0),
     )
     reliefs = np.rint(shown * 255).astype(np.uint8)

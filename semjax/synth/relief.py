@@ -17,13 +17,15 @@ GREY = (0.45, 0.75)  # range of the particles' own greys
 SLOPE, FACET, RIM = 0.12, 0.1, 0.2  # most that a slope or a facet adds or takes, and a rim adds
 WAVES = (1.5, 3.0)  # range of the lengths of slopes and facets, in diameters of particles
 LINE = 0.15  # grey of the clearest lines of the ground
-DOMED, EDGE = 0.5, 0.5  # share of masks whose particles are domes, and these domes' edges
+EDGE = 0.5  # of a dome, which is 1 in the middle
 RIPPLES = (0.6, 1.2)  # range of the lengths of waves whose contours they are
 N_RIPPLES, OF_PARTICLE = 5, 9  # random numbers of a particle: three, and three for each wave
 BATCH = 32  # masks at a time; a pixel takes the room of its particle's random numbers
 
 
-def reliefs(domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: float) -> np.ndarray:
+def reliefs(
+    domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: float, domed: float = 0.5
+) -> np.ndarray:
     """Show a generator the particles much as a micrograph does.
 
     There are two kinds of masks, for borders are of more than one kind. In one, each particle has a
@@ -41,6 +43,7 @@ def reliefs(domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: fl
       labels: integers (n, h, w), 0 is background.
       seed: of the random numbers. Those of mask i depend on the seed and on i, not on n.
       diameter_px: mean diameter of the particles, to which slopes and lines are scaled.
+      domed: share of masks of the other kind, from 0 to 1.
 
     Returns:
       float32 (n, h, w): at most LINE on the ground, from LEAST to 1 within particles, 0 on the
@@ -59,16 +62,17 @@ def reliefs(domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: fl
         np.pad(x, [(0, -n % BATCH)] + [(0, 0)] * (x.ndim - 1))
         for x in (domes, labels, ground, particles)
     )
-    return np.asarray(_reliefs(domes, labels, ground, particles, np.float32(diameter_px)))[:n]
+    numbers = np.float32(diameter_px), np.float32(domed)
+    return np.asarray(_reliefs(domes, labels, ground, particles, *numbers))[:n]
 
 
 @jax.jit
-def _reliefs(domes, labels, ground, particles, diameter_px):
-    relief = partial(_relief, diameter_px)
+def _reliefs(domes, labels, ground, particles, diameter_px, domed):
+    relief = partial(_relief, diameter_px, domed)
     return jax.lax.map(relief, (domes, labels, ground, particles), batch_size=BATCH)
 
 
-def _relief(diameter_px, mask):
+def _relief(diameter_px, domed, mask):
     """One mask (h, w): its dome and labels, the random numbers of its ground and particles."""
     dome, label, ground, particles = mask
     grey, slope, facet = (particles[:, i][label] for i in range(3))
@@ -80,8 +84,8 @@ def _relief(diameter_px, mask):
     inside = darkest + (brightest - darkest) * grey + SLOPE * slope * rising
     inside += FACET * jnp.maximum(2 * facet - 1, 0) * jnp.tanh(8 * facets)
     inside += RIM * (1 - dome / 255.0) ** 3
-    domed = place.flat_mask(label, line_px=1) * (EDGE + (1 - EDGE) / 255.0 * dome)
-    inside = jnp.where(ground[-1, 1] < DOMED, domed, jnp.clip(inside, LEAST, 1))
+    raised = place.flat_mask(label, line_px=1) * (EDGE + (1 - EDGE) / 255.0 * dome)
+    inside = jnp.where(ground[-1, 1] < domed, raised, jnp.clip(inside, LEAST, 1))
     return jnp.where(label > 0, inside, _ground(ground, label, diameter_px))
 
 

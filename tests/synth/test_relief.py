@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from semjax.synth.place import flat_mask
-from semjax.synth.relief import BATCH, DOMED, EDGE, GREY, LEAST, LINE, RIM, reliefs
+from semjax.synth.relief import BATCH, EDGE, GREY, LEAST, LINE, RIM, reliefs
 
 DIAMETER_PX = 20.0
 
@@ -19,9 +19,9 @@ def labels():
     return np.repeat(mask[None], BATCH + 3, 0)
 
 
-def draw(labels, domes=255, seed=0, diameter_px=DIAMETER_PX):
+def draw(labels, domes=255, seed=0, diameter_px=DIAMETER_PX, domed=0.5):
     domes = np.broadcast_to(np.uint8(domes), labels.shape)
-    return reliefs(domes, labels, seed=seed, diameter_px=diameter_px)
+    return reliefs(domes, labels, seed=seed, diameter_px=diameter_px, domed=domed)
 
 
 def is_domed(labels):
@@ -35,8 +35,14 @@ def shaded(labels, **options):
     return shown[shown.max((1, 2)) < 1]
 
 
-def test_both_kinds_of_masks_are_about_as_many(labels):
-    assert is_domed(labels).mean() == pytest.approx(DOMED, abs=0.2)
+def test_the_share_of_domes_is_as_asked(labels):
+    both, none, every = (draw(labels, domed=share) for share in (0.5, 0.0, 1.0))
+    domed = is_domed(labels)
+    assert domed.mean() == pytest.approx(0.5, abs=0.2)
+    assert none.max() < 1 and (every.max((1, 2)) == 1).all()
+    # What share there is changes no mask of either kind.
+    np.testing.assert_array_equal(both[domed], every[domed])
+    np.testing.assert_array_equal(both[~domed], none[~domed])
 
 
 def test_domes_are_parted_by_dark_lines(labels):
