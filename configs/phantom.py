@@ -45,6 +45,7 @@ def get_config(variant=""):
     config.translate.ema_decay = 0.98
     config.translate.save_every = 250
 
+    config.segment.blotches = 0.0  # its particles are even
     config.segment.filters = 6
     config.segment.tile_px = (128, 128)
     config.segment.steps = 500

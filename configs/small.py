@@ -46,6 +46,7 @@ def get_config(variant=""):
     config.translate.ema_decay = 0.95
     config.translate.save_every = 100
 
+    config.segment.blotches = 0.0  # its particles are even
     config.segment.filters = 5
     config.segment.tile_px = (128, 128)
     config.segment.steps = 450

@@ -93,6 +93,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "segment.repeat": (0, 10000),
     "segment.balance": (0, 2),
     "segment.held_out": (0.001, 0.9),
+    "segment.blotches": (0, 2),
     "segment.brightness": (0, None),
     "segment.contrast": (0, None),
     "segment.noise": (0, None),

@@ -84,7 +84,7 @@ def get_config() -> ConfigDict:
     m.max_overlap = 1.0  # a particle is not placed with more of its area on others; 1 allows all
     m.min_visible = 0.15  # a particle is not placed if it leaves less of another to be seen
     m.line_px = 1  # width of the separating lines in the flat mask (never in the labels)
-    m.domed = 0.5  # share of reliefs of domes with dark lines between; 0 if borders are mostly bright
+    m.domed = 0.5  # share of reliefs of domes with dark lines; 0 if borders are mostly bright
 
     c.translate = t = ConfigDict()
     t.source = "cyclegan"  # cyclegan, phantom (the true micrographs of masks.source=phantom)
@@ -137,6 +137,7 @@ def get_config() -> ConfigDict:
     g.repeat = 0  # another number trains once more, with other random numbers
     g.balance = 0.5  # foreground weighs (background / foreground) to this power; paper: 1
     g.held_out = 0.1  # share of the pairs kept for choosing thresholds
+    g.blotches = 0.5  # largest strength of smooth brighter and darker patches; 0 adds none
     g.brightness = 0.1  # SD of the shift added to images in [-1, 1]
     g.contrast = 0.15  # SD of the factor's logarithm
     g.noise = 0.05  # largest SD of added noise

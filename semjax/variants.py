@@ -133,6 +133,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "segment.halve_every": 16000,  # 10 epochs
         "segment.balance": 1.0,
         "segment.held_out": 0.2,
+        "segment.blotches": 0.0,
         "segment.brightness": 0.0,
         "segment.contrast": 0.0,
         "segment.noise": 0.0,
@@ -226,6 +227,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "segment.halve_every": 6400,  # 10 epochs
         "segment.balance": 1.0,
         "segment.held_out": 0.2,
+        "segment.blotches": 0.0,
         "segment.brightness": 0.0,
         "segment.contrast": 0.0,
         "segment.noise": 0.0,

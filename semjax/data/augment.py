@@ -6,6 +6,8 @@ Images are in [-1, 1] and are clipped to it again.
 import numpy as np
 from scipy import ndimage
 
+BLOTCH_PX = (6.0, 24.0)  # range of the distances of the grid; their logarithm is uniform
+
 
 def dihedral(*arrays: np.ndarray, generator: np.random.Generator, rotate: bool = True):
     """The same random flip and quarter turn of every array's first two axes.
@@ -37,6 +39,30 @@ def crop(*arrays: np.ndarray, tile_px: tuple[int, int], generator: np.random.Gen
     row = int(generator.integers(h - tile_px[0] + 1))
     col = int(generator.integers(w - tile_px[1] + 1))
     return tuple(array[row : row + tile_px[0], col : col + tile_px[1]] for array in arrays)
+
+
+def blotches(image: np.ndarray, *, strength: float, generator: np.random.Generator) -> np.ndarray:
+    """Makes smooth patches of random size brighter and darker, as surfaces in micrographs are.
+
+    Brightness is multiplied by the exponential of smoothed noise on a grid.
+
+    Args:
+        image: (h, w) float32 in [-1, 1].
+        strength: largest factor on the noise, whose SD is about 0.5; uniform up to it. 0 changes
+            nothing.
+        generator: of this sample.
+
+    Returns:
+        (h, w) float32, at least -1, not clipped above: `photometric` does.
+    """
+    if strength == 0:
+        return image
+    shortest, longest = BLOTCH_PX
+    cell = np.exp(generator.uniform(np.log(shortest), np.log(longest)))
+    grid = generator.standard_normal([int(n / cell) + 3 for n in image.shape], dtype=np.float32)
+    field = ndimage.zoom(grid, cell, order=1)[: image.shape[0], : image.shape[1]]
+    field = ndimage.gaussian_filter(field, cell / 4)
+    return (image + 1.0) * np.exp(np.float32(generator.uniform(0.0, strength)) * field) - 1.0
 
 
 def photometric(

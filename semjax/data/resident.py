@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from semjax.data.augment import BLOTCH_PX
 from semjax.data.crops import Crops
 
 Array = jax.Array
@@ -108,6 +109,7 @@ def pairs(
     *,
     tile_px: tuple[int, int],
     batch_size: int,
+    strength: float,
     **grey: float,
 ) -> Resident:
     """Tiles of images with their targets as `semjax.learners.segmenter` takes them.
@@ -117,17 +119,18 @@ def pairs(
         targets: uint8 (h, w, k), 255 for 1.
         tile_px: rows, columns.
         batch_size: tiles.
+        strength: of `blotches`.
         grey: of `photometric`.
     """
     levels, sizes = _stack([_to_levels(image) for image in images])
 
     def make(arrays: dict[str, Array], index: Array, key: Array) -> dict[str, Array]:
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         corner = _corner(keys[0], arrays["sizes"][index], tile_px)
         image = _to_signed(_cut(arrays["images"], index, corner, tile_px))
         target = _cut(arrays["targets"], index, corner, tile_px)
         image, target = dihedral(keys[1], image, target)
-        image = photometric(keys[2], image, **grey)
+        image = photometric(keys[2], blotches(keys[3], image, strength=strength), **grey)
         return {"images": image[..., None], "targets": target.astype(jnp.float32) / 255.0}
 
     arrays = {"images": levels, "sizes": sizes, "targets": _stack(targets)[0]}
@@ -203,6 +206,30 @@ def dihedral(key: Array, *arrays: Array, rotate: bool = True) -> tuple[Array, ..
         array = jnp.where(across, array[:, ::-1], array)
         out.append(jnp.where(turn, array.swapaxes(0, 1), array) if turned else array)
     return tuple(out)
+
+
+def blotches(key: Array, image: Array, *, strength: float) -> Array:
+    """Smooth patches brighter and darker; see `semjax.data.augment`.
+
+    Here one Gaussian, as wide as that one's two steps together, turns the grid into a field.
+    """
+    if strength == 0:
+        return image
+    keys = jax.random.split(key, 3)
+    shortest, longest = BLOTCH_PX
+    low, high = math.log(shortest), math.log(longest)
+    cell = jnp.exp(jax.random.uniform(keys[0], minval=low, maxval=high))
+    n_rows, n_cols = (int(n / shortest) + 3 for n in image.shape)
+    width = math.sqrt(1 / 6 + 1 / 16)  # of linear interpolation, and of a quarter of a cell
+
+    def spread(n_px: int, n: int) -> Array:
+        """(n_px, n): what each point of the grid counts in each row or column."""
+        apart = jnp.arange(n_px)[:, None] / cell - jnp.arange(n)[None]
+        return jnp.exp(-0.5 * (apart / width) ** 2) / (width * math.sqrt(2 * math.pi))
+
+    grid = jax.random.normal(keys[1], (n_rows, n_cols))
+    field = spread(image.shape[0], n_rows) @ grid @ spread(image.shape[1], n_cols).T
+    return (image + 1.0) * jnp.exp(jax.random.uniform(keys[2], maxval=strength) * field) - 1.0
 
 
 def photometric(

@@ -56,6 +56,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         image, target = pictures[training[index]], targets[training[index]]
         image, target = augment.crop(image, target, tile_px=c.tile_px, generator=rng)
         image, target = augment.dihedral(image, target, generator=rng)
+        image = augment.blotches(image, strength=c.blotches, generator=rng)
         image = augment.photometric(image, **grey, generator=rng)
         return {"images": image[..., None], "targets": target.astype(np.float32) / 255.0}
 
@@ -87,7 +88,8 @@ def run(config: ConfigDict, work: Work) -> dict:
     seed = config.seed + c.repeat
     if config.data.samples == "device":
         chosen = [pictures[i] for i in training], [targets[i] for i in training]
-        stream = resident.pairs(*chosen, tile_px=c.tile_px, batch_size=c.batch_size, **grey)
+        sizes = {"tile_px": c.tile_px, "batch_size": c.batch_size}
+        stream = resident.pairs(*chosen, **sizes, strength=c.blotches, **grey)
     else:
         stream = batches.training(len(training), make, batch_size=c.batch_size, seed=seed)
     state = fit(

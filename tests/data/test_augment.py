@@ -122,3 +122,23 @@ def test_results_stay_in_range(image):
     found = draws(3.0 * image, 50, brightness=0.5, contrast=0.5, noise=0.5, blur_px=1.0)
     assert found.min() >= -1 and found.max() <= 1
     assert (found == 1).any() and (found == -1).any()  # clipped, not rescaled
+
+
+def blotch(image, strength, n=200):
+    rng = np.random.default_rng(0)
+    return np.stack([augment.blotches(image, strength=strength, generator=rng) for _ in range(n)])
+
+
+def test_blotches_multiply_the_brightness_and_are_smooth(image):
+    even = np.full((64, 80), -0.5, np.float32)
+    found = blotch(even, 0.5)
+    assert found.dtype == np.float32 and found.shape == (200, 64, 80)
+    factors = np.log((found + 1) / 0.5)
+    assert 0.2 < factors.std(axis=(1, 2)).max() < 0.5
+    assert abs(factors.mean()) < 0.02
+    steps = np.abs(np.diff(factors, axis=1))
+    assert steps.max() < 0.25 * np.abs(factors).max()
+    lengths = factors.std(axis=(1, 2)) / steps.mean(axis=(1, 2))
+    assert lengths.max() > 2.5 * lengths.min()  # of many sizes
+    assert np.array_equal(blotch(np.full_like(even, -1.0), 0.5, 3), np.full((3, *even.shape), -1))
+    assert np.array_equal(blotch(image, 0.0, 1)[0], image)

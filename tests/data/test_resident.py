@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from semjax.data import resident
+from semjax.data import augment, resident
 from semjax.data.crops import Crops
 
-STILL = {"brightness": 0.0, "contrast": 0.0, "noise": 0.0, "blur_px": 0.0}
+QUIET = {"brightness": 0.0, "contrast": 0.0, "noise": 0.0, "blur_px": 0.0}
+STILL = {"strength": 0.0, **QUIET}
 KEY = jax.random.key(5)
 
 
@@ -74,6 +75,20 @@ def test_grey_levels_vary_as_on_the_host():
     assert np.abs(np.asarray(resident.photometric(KEY, 0.99 * image / 0.1, **grey))).max() <= 1.0
 
 
+def test_blotches_are_like_those_of_the_host():
+    even = np.full((64, 80), -0.5, np.float32)
+    change = jax.jit(jax.vmap(lambda key: resident.blotches(key, even, strength=0.5)))
+    ours = np.log((np.asarray(change(jax.random.split(KEY, 1000))) + 1) / 0.5)
+    rng = np.random.default_rng(0)
+    theirs = [augment.blotches(even, strength=0.5, generator=rng) for _ in range(1000)]
+    theirs = np.log((np.stack(theirs) + 1) / 0.5)
+    assert abs(ours.mean()) < 0.01
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.05)
+    for axis in (1, 2):
+        found, expected = (np.abs(np.diff(x, axis=axis)).mean() for x in (ours, theirs))
+        assert found == pytest.approx(expected, rel=0.1)
+
+
 def test_pairs_are_cut_from_one_place_and_never_from_the_padding():
     rng = np.random.default_rng(1)
     images = [make_levels(rng, 20, 30), make_levels(rng, 33, 16)]
@@ -126,7 +141,7 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
         [good, good[:2]],
         tile_px=(32, 32),
         batch_size=2,
-        **STILL,
+        **QUIET,
     )
     weights = set()
     for batch in draw(samples, range(30)):
