@@ -36,8 +36,9 @@ show(making.outlines_given_and_drawn, work)
 
 # %% [markdown]
 # Solidity is the area beside that of the convex hull. The drawn outlines are a little rougher
-# than those given: more steps (`shapes.steps`) make them smoother, `shapes.opening_px` rounds
-# them. Where the network does not get there, `shapes.method="given"` turns and mirrors your own.
+# than those given: more steps (`shapes.steps`) or a higher `shapes.learning_rate` bring them
+# nearer, `shapes.opening_px` rounds them. Where the network does not get there,
+# `shapes.method="given"` turns and mirrors your own.
 
 # %%
 show(making.outline_shapes, work)
@@ -60,6 +61,8 @@ show(making.curves, work, "shapes")
 # Outlines are resized, turned and laid on a canvas, in patches of noise, over each other. Above, a
 # colour a particle: nobody has to annotate these pictures. The generator of the next stage sees
 # them flat or in relief (`translate.mask_input`), which shows it what lies on top.
+# If particles of yours are parted by dark lines rather than bright rims, `masks.domed` (0 to 1)
+# makes that share of the reliefs so.
 
 # %%
 show(making.masks, work)
