@@ -48,7 +48,7 @@ def blotches(image: np.ndarray, *, strength: float, generator: np.random.Generat
 
     Args:
         image: (h, w) float32 in [-1, 1].
-        strength: largest factor on the noise, whose SD is about 0.5; uniform up to it. 0 changes
+        strength: largest factor on the noise, whose SD is about 0.6; uniform up to it. 0 changes
             nothing.
         generator: of this sample.
 

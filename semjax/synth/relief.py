@@ -24,7 +24,7 @@ BATCH = 32  # masks at a time; a pixel takes the room of its particle's random n
 
 
 def reliefs(
-    domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: float, domed: float = 0.5
+    domes: np.ndarray, labels: np.ndarray, *, seed: int, diameter_px: float, domed: float
 ) -> np.ndarray:
     """Show a generator the particles much as a micrograph does.
 
@@ -43,7 +43,7 @@ def reliefs(
       labels: integers (n, h, w), 0 is background.
       seed: of the random numbers. Those of mask i depend on the seed and on i, not on n.
       diameter_px: mean diameter of the particles, to which slopes and lines are scaled.
-      domed: share of masks of the other kind, from 0 to 1.
+      domed: share of masks of domes, from 0 to 1.
 
     Returns:
       float32 (n, h, w): at most LINE on the ground, from LEAST to 1 within particles, 0 on the

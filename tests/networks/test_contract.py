@@ -102,8 +102,7 @@ def test_shapes_and_types(kind, name, extra, shape, expected):
 def test_values_and_gradients_are_finite(kind, name, extra, shape):
     x = jax.random.uniform(jax.random.key(0), shape, minval=-1.0)
     network = build(kind, name, extra)
-    both = jax.jit(lambda key, x: evaluate_and_train(network, key, x))
-    found = both(jax.random.key(1), x)
+    found = jax.jit(lambda key, x: evaluate_and_train(network, key, x))(jax.random.key(1), x)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
     y, _, _, gradients, _ = found
     assert any(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradients))
