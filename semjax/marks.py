@@ -155,10 +155,11 @@ def _decide(
     return Action("resume", "was interrupted, goes on")
 
 
-def _compare(
-    old: Mapping[str, Any], new: Mapping[str, Any], work: Work, name: str, *, finished: bool
-) -> None:
-    # What another version did not know yet was as it is by default; what it knew alone is gone.
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between the settings of two makings of a stage, a line each.
+
+    What another version did not know yet was as it is by default; what it knew alone is gone.
+    """
     defaults = {
         f"{section}.{key}": value
         for section, values in get_config().items()
@@ -167,16 +168,21 @@ def _compare(
     }
     known = plain(defaults)
     before, now = {**known, **old}, {**known, **new}
-    changed = [
+    return [
         f"  config.{key}: {json.dumps(before[key])} -> {json.dumps(now[key])}"
         for key in sorted(old.keys() | new.keys())
         if key in now and before[key] != now[key]
     ]
-    if changed:
+
+
+def _compare(
+    old: Mapping[str, Any], new: Mapping[str, Any], work: Work, name: str, *, finished: bool
+) -> None:
+    if differences := changed(old, new):
         state = "was made" if finished else "was begun"
         raise ValueError(
             f"{name} in {work.path} {state} with other settings:\n"
-            + "\n".join(changed)
+            + "\n".join(differences)
             + f"\nPut them back, make the stage again with --redo={name}, "
             "or give --workdir a new folder."
         )

@@ -157,7 +157,7 @@ def link(config: ConfigDict, row: Work, others: Sequence[Work]) -> None:
             if not mark.exists():
                 continue
             done = workdir.read_json(mark)
-            if done["settings"] == wanted and done["upstream"] == sources:
+            if done["upstream"] == sources and not marks.changed(done["settings"], wanted):
                 _link(folder, other.stage(stage))
                 break
 

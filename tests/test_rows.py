@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,17 @@ def test_a_stage_made_again_in_a_row_leaves_the_run_alone(config, tmp_path, call
     pipeline.run(rows.settings_of(config, "mask"), row.path, redo=["translate"])
     assert not row.translate.is_symlink()
     assert (work.translate / "done.json").read_bytes() == before
+
+
+def test_stages_of_a_version_that_knew_fewer_settings_are_shared(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    mark = workdir.read_json(work.masks / "done.json")
+    del mark["settings"]["masks.domed"]  # is as it was by default
+    workdir.write_json(work.masks / "done.json", mark)
+    shutil.rmtree(work.path / "rows")
+    calls.clear()
+    run(config, tmp_path)
+    assert "masks" not in {stage for _, stage in calls}
 
 
 def test_changed_rows_say_what_to_delete(config, tmp_path, calls):
