@@ -205,6 +205,20 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def _put_aside(folder: Path, work: Work) -> None:
+    """Moves what a person has made in a stage's folder out of it before the stage is made again."""
+    if folder.is_symlink():
+        return
+    for name in ("reviewed", "particles.edited.csv"):
+        made = folder / name
+        if made.exists():
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+            kept = work.path / "by_hand" / stamp / name
+            kept.parent.mkdir(parents=True)
+            made.rename(kept)
+            logging.warning("%s is made again; %s is now %s", folder.name, made, kept)
+
+
 def _run_stage(
     name: str, action: marks.Action, config: ConfigDict, work: Work, *, shared: bool
 ) -> None:
@@ -212,6 +226,7 @@ def _run_stage(
     folder = work.stage(name)
     logging.info("%s: %s", name, action.reason)
     if action.kind == "again":
+        _put_aside(folder, work)
         _remove(folder)
     from semjax import devices, memory
 

@@ -171,6 +171,18 @@ def test_redo_starts_the_stage_from_nothing(tmp_path, stages):
     assert (tmp_path / "6_classify" / "steps.txt").read_text() == "x"
 
 
+def test_what_a_person_made_outlives_the_stage(tmp_path, stages):
+    run(tmp_path, stages)
+    measure = tmp_path / "7_measure"
+    (measure / "reviewed").mkdir()
+    (measure / "reviewed" / "review.json").write_text("{}")
+    (measure / "particles.edited.csv").write_text("label")
+    run(tmp_path, stages, redo=["segment"])
+    assert not (measure / "reviewed").exists()
+    kept = {path.name for path in (tmp_path / "by_hand").rglob("*") if path.is_file()}
+    assert kept == {"review.json", "particles.edited.csv"}
+
+
 def test_what_depends_on_a_stage_made_again_alone_is_made_again_later(tmp_path, stages):
     run(tmp_path, stages)
     assert run(tmp_path, stages, names=["masks"], redo=["masks"]) == ["masks"]

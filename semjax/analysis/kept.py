@@ -35,7 +35,7 @@ def verdicts(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         votes = np.stack([good, ~good, np.zeros_like(good)])
     else:
         red, green, blue = (classes[:h, :w, i].ravel() > 127 for i in range(3))
-        votes = np.stack([green, red, ~(red | green)])
+        votes = np.stack([green, red & ~green, ~(red | green)])
     counts = np.stack([np.bincount(part, vote, n) for vote in votes])
     verdict = np.array([GOOD, BAD, OPEN], np.int8)[counts.argmax(axis=0)]
     beyond = np.concatenate([labels[h:].ravel(), labels[:, w:].ravel()])

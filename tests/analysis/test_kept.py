@@ -35,6 +35,14 @@ def test_verdicts_by_colour_majority_border_and_missing_rows():
     assert kept.verdicts(labels, two).tolist() == expected
 
 
+def test_white_is_good_also_beside_red():
+    labels = squares((5, 5))
+    colors = paint(labels, (255, 255, 255))
+    particle = np.argwhere(labels == 1)
+    colors[tuple(particle[: len(particle) // 3].T)] = (255, 0, 0)
+    assert kept.verdicts(labels, colors)[1] == kept.GOOD
+
+
 def test_right_wrong_free_and_missed():
     truth = squares((2, 2), (2, 12), (2, 22), (2, 32), (20, 2))
     verdict = np.array([kept.OPEN, kept.GOOD, kept.GOOD, kept.BAD, kept.OPEN, kept.GOOD])
