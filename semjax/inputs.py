@@ -46,11 +46,12 @@ def micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:
         folder = work.inputs / "images" if d.source == "phantom" else Path(d.images)
         paths = images.list_images(folder)
     left_out = {str(name) for name in d.exclude}  # a name of digits arrives as a number
-    unknown = left_out - {path.stem for path in paths}
-    if unknown:
-        raise ValueError(
-            f"data.exclude names images that are not there: {', '.join(sorted(unknown))}."
-        )
+    # A test image that is misspelt would be trained on.
+    for setting, names in (("exclude", left_out), ("test_images", tested(config))):
+        if unknown := names - {path.stem for path in paths}:
+            raise ValueError(
+                f"data.{setting} names images that are not there: {', '.join(sorted(unknown))}."
+            )
     size, source = given_pixel_size(config)
     return [
         images.read_micrograph(

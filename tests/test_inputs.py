@@ -203,6 +203,12 @@ def test_truth_pairs_by_name(config, work, tmp_path):
     assert inputs.manual_labels(config, work, shapes_of(config, work)).keys() == {"b10"}
 
 
+def test_misspelt_test_images_are_refused(config, work):
+    config.data.test_images = ("b2", "c7")
+    with pytest.raises(ValueError, match="data.test_images .*: c7"):
+        inputs.micrographs(config, work)
+
+
 def test_test_images_train_nothing(config, work, tmp_path):
     config.data.truth = str(tmp_path / "truth")
     for name in ("b2", "b10"):

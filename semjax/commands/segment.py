@@ -31,8 +31,9 @@ Finds and measures the particles of images with a trained model.
 Started again with the same command, it goes on where it ended, and measures again the images whose
 files have changed. DIR may be filled in several goes; its tables hold all of its images.
 
-Images may hold up to 268 million pixels: of those above 33 million (8 or 16 bits, grey) only rows
-are held, and their overlays and pictures are made smaller (4096 px). --rescale needs the whole image.
+Images may hold up to 268 million pixels. Of those above 33 million (8 or 16 bits, grey) only rows
+are held, and their overlays and pictures are made smaller (4096 px). --rescale needs the whole
+image.
 """
 
 
