@@ -15,6 +15,7 @@ from semjax import marks, messages, processes, validate, variants, versions, wor
 from semjax.workdir import Work
 
 STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
+BY_HAND = ("reviewed", "particles.edited.csv")  # what a person leaves in a stage's folder
 
 
 def run(
@@ -207,16 +208,14 @@ def _remove(folder: Path) -> None:
 
 def _put_aside(folder: Path, work: Work) -> None:
     """Moves what a person has made in a stage's folder out of it before the stage is made again."""
-    if folder.is_symlink():
+    made = [folder / name for name in BY_HAND if (folder / name).exists()]
+    if not made or folder.is_symlink():
         return
-    for name in ("reviewed", "particles.edited.csv"):
-        made = folder / name
-        if made.exists():
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-            kept = work.path / "by_hand" / stamp / name
-            kept.parent.mkdir(parents=True)
-            made.rename(kept)
-            logging.warning("%s is made again; %s is now %s", folder.name, made, kept)
+    kept = work.path / "by_hand" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    kept.mkdir(parents=True)
+    for path in made:
+        path.rename(kept / path.name)
+        logging.warning("%s is made again; %s is now in %s", folder.name, path.name, kept)
 
 
 def _run_stage(
