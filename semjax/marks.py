@@ -129,6 +129,11 @@ def plan(
                 "leave --stages away or add them"
             )
         actions[name] = _decide(config, work, name, name in redo, actions)
+    # The work folder's settings are those of all its stages: of those that do not run, too.
+    for name in STAGES:
+        rests = name not in actions and any(name in needed(config, n) for n in names)
+        if rests and (mark := _done(work, name)):
+            _compare(mark["settings"], settings(config, name), work, name, finished=True)
     return actions
 
 
@@ -192,15 +197,26 @@ def start(config: ConfigDict, work: Work, name: str) -> dict[str, Any]:
     """Marks a stage as begun, or reads the mark of one that goes on. Returns the mark."""
     mark = _read(work, name, "started")
     if mark is None:
+        from semjax import given
+
         mark = {
             "stage": name,
             "id": datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f"),
             "upstream": {s: made(work, s) for s in sources(config, name)},
             "settings": settings(config, name),
+            "files": given.files(config, name),
             "seconds": 0.0,
         }
         write_json(work.stage(name) / "started.json", mark)
     return mark
+
+
+def altered(config: ConfigDict, work: Work, name: str) -> list[str]:
+    """What has happened to the user's files since a stage began with them, see `given.changes`."""
+    from semjax import given
+
+    mark = _done(work, name) or _read(work, name, "started")
+    return given.changes(mark.get("files", {}), config, name) if mark else []
 
 
 def pause(work: Work, name: str, mark: Mapping[str, Any], *, seconds: float) -> None:

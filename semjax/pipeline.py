@@ -54,6 +54,7 @@ def run(
 
         rows.check(config)
     plan = marks.plan(config, work, names, redo)
+    _look_for_changes(config, work, plan)
     shared = _choose_shared(config, plan)
     # All have read what is there, before it is changed, and have come to the same plan.
     processes.meet(f"stages {','.join(shared)}")
@@ -66,6 +67,32 @@ def run(
             load_stage(name)(config, work)
     processes.meet("report")
     return work
+
+
+def _look_for_changes(config: ConfigDict, work: Work, plan: Mapping[str, marks.Action]) -> None:
+    """Tells of files that have changed since finished stages were made from them.
+
+    To make these again may take hours, or be what nobody wants: so it is left to the user.
+
+    Raises:
+        ValueError: a stage that was interrupted would go on with other files.
+    """
+    found: dict[str, list[str]] = {}
+    for name, action in plan.items():
+        lines = [] if action.kind == "again" else marks.altered(config, work, name)
+        if lines and action.kind == "resume":
+            raise ValueError(
+                f"{name} in {work.path} was begun with other files:\n  "
+                + "\n  ".join(lines)
+                + f"\nPut them back, or make the stage again with --redo={name}."
+            )
+        for line in lines:
+            found.setdefault(line, []).append(name)
+    for line, names in found.items():
+        logging.warning(
+            "%s; %s finished without that, and stays as it is unless --redo=%s makes it again",
+            *(line, ", ".join(names), names[0]),
+        )
 
 
 def _choose_shared(config: ConfigDict, plan: Mapping[str, marks.Action]) -> list[str]:
@@ -98,8 +125,8 @@ def _lead(
     """Runs the stages of a plan and writes the report; meets the others at shared stages."""
     work.create()
     with work.lock(), messages.keep(work.log):
-        _write_config(config, work)
         _prepare_inputs(config, work, plan)
+        _write_config(config, work)
         for name, action in plan.items():
             if action.kind == "skip":
                 logging.info("%s: done, skipped", name)
@@ -181,11 +208,23 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
 
 
 def _draw_phantom(config: ConfigDict, work: Work) -> None:
-    """Draws the phantom's files, unless they are there and were drawn with the same settings."""
+    """Draws the phantom's files, unless they are there and were drawn with the same settings.
+
+    Raises:
+        ValueError: somebody else's files lie in their place.
+    """
     settings = marks.phantom(config)
     if marks.drawn(work) != settings:
         from semjax import inputs
 
+        # A kill may come before the mark: what was drawn till then is known by its names.
+        ours = ("done.json", "truth.csv")
+        theirs = work.inputs.is_dir() and any(work.inputs.iterdir())
+        if theirs and not any((work.inputs / name).exists() for name in ours):
+            raise ValueError(
+                f"{work.inputs} is where the phantom's files are to be drawn, but it holds files "
+                "of yours; move them, or give --workdir another folder"
+            )
         _remove(work.inputs)
         for left in work.path.glob(".inputs-*"):  # by a run that was killed while it drew
             shutil.rmtree(left)

@@ -119,7 +119,7 @@ def test_a_stage_to_be_made_again_loses_its_marks_first(tmp_path, stages, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline.shutil, "rmtree", kill)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(FloatingPointError):
         run(tmp_path, stages, names=["segment"], redo=["segment"])
     monkeypatch.undo()
     assert not (tmp_path / "5_segment" / "done.json").exists()
@@ -224,6 +224,57 @@ def test_a_phantom_with_other_settings_is_drawn_again(tmp_path, stages, monkeypa
     assert drawn == [12]
     run(tmp_path, stages, redo=["shapes"], data__phantom_images=3)
     assert drawn == [12, 3]
+
+
+def test_a_folder_of_the_users_own_is_not_drawn_over(tmp_path, stages):
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "mine.tif").write_text("mine")
+    with pytest.raises(ValueError, match="inputs is where the phantom's files are to be drawn"):
+        run(tmp_path, stages)
+    assert (tmp_path / "inputs" / "mine.tif").read_text() == "mine"
+    assert not (tmp_path / "config.json").exists()  # nor is the variant settled
+    (tmp_path / "inputs" / "mine.tif").unlink()
+    assert run(tmp_path, stages) == NAMES
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Settings of folders of the user's own, one file in each."""
+    for name in ("images", "outlines"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"a")
+    own = {f"data__{name}": str(tmp_path / name) for name in ("images", "outlines")}
+    return {"data__source": "folder", **own}
+
+
+def test_files_that_came_later_are_told_of(tmp_path, stages, folders, caplog):
+    run(tmp_path / "run", stages, **folders)
+    (tmp_path / "images" / "b.png").write_bytes(b"b")
+    caplog.clear()
+    assert run(tmp_path / "run", stages, **folders) == []
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "config.data.images: new: b.png; masks, translate, segment, measure finished" in told
+    assert run(tmp_path / "run", stages, redo=["measure"], **folders) == ["measure", "score"]
+
+
+def test_an_interrupted_stage_does_not_go_on_with_other_files(tmp_path, stages, folders):
+    stages.fail = "translate"
+    with pytest.raises(FloatingPointError):
+        run(tmp_path / "run", stages, **folders)
+    (tmp_path / "images" / "a.png").write_bytes(b"other")
+    stages.fail = None
+    with pytest.raises(ValueError, match=r"begun with other files:\n +config.data.images: changed"):
+        run(tmp_path / "run", stages, **folders)
+    assert run(tmp_path / "run", stages, redo=["translate"], **folders)[0] == "translate"
+
+
+def test_settings_of_a_stage_that_does_not_run_are_not_written_over(tmp_path, stages):
+    run(tmp_path, stages)
+    before = (tmp_path / "config.json").read_text()
+    changes = {"names": ["score"], "redo": ["score"], "data__dark_particles": True}
+    with pytest.raises(ValueError, match=r"shapes in .* with other settings:\n +config.data.dark"):
+        run(tmp_path, stages, **changes)
+    assert (tmp_path / "config.json").read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Files of the user that change after a stage was made from them."""
+
+import os
+
+import numpy as np
+import pytest
+
+from semjax import given, settings
+from semjax.report import figures
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = settings.get_config()
+    config.data.source = "folder"
+    for name in ("images", "outlines"):
+        (tmp_path / name).mkdir()
+        config.data[name] = str(tmp_path / name)
+        for i in range(3):
+            figures.write_png(tmp_path / name / f"{i}.png", np.full((8, 8), i, np.uint8))
+    return config
+
+
+def test_nothing_has_changed(config, tmp_path):
+    before = given.files(config, "measure")
+    assert list(before) == ["images"] and sorted(before["images"]) == ["0.png", "1.png", "2.png"]
+    (tmp_path / "images" / ".DS_Store").write_text("")
+    (tmp_path / "images" / "notes.txt").write_text("")
+    assert given.changes(before, config, "measure") == []
+    os.utime(tmp_path / "images" / "0.png", (1, 1))  # as copying does
+    assert given.changes(before, config, "measure") == []
+
+
+def test_each_change_is_named(config, tmp_path):
+    before = given.files(config, "translate")
+    folder = tmp_path / "images"
+    figures.write_png(folder / "new.png", np.zeros((8, 8), np.uint8))
+    (folder / "1.png").unlink()
+    content = bytearray((folder / "2.png").read_bytes())
+    content[-1] ^= 1
+    (folder / "2.png").write_bytes(content)
+    os.utime(folder / "2.png", (1, 1))
+    (line,) = given.changes(before, config, "translate")
+    assert line == "config.data.images: new: new.png; gone: 1.png; changed: 2.png"
+
+
+def test_images_that_are_left_out_do_not_matter(config, tmp_path):
+    before = given.files(config, "segment")
+    config.data.exclude = ("worse",)
+    figures.write_png(tmp_path / "images" / "worse.png", np.zeros((8, 8), np.uint8))
+    assert given.changes(before, config, "segment") == []
+
+
+def test_every_stage_knows_what_it_reads(config, tmp_path):
+    (tmp_path / "truth").mkdir()
+    config.data.truth = str(tmp_path / "truth")
+    reads = {name: list(given.files(config, name)) for name in given.READS}
+    assert reads.pop("shapes") == ["outlines"] and reads.pop("score") == ["truth"]
+    assert all(kinds == ["images"] for kinds in reads.values())
+    assert given.files(config, "filter") == {}
+    config.data.source = "tio2"
+    assert given.files(config, "measure") == {} and list(given.files(config, "score")) == ["truth"]
+
+
+def test_versions_that_kept_no_account_are_not_accused(config):
+    assert given.changes({}, config, "measure") == []
+
+
+def test_a_file_in_the_place_of_a_folder(config, tmp_path):
+    config.data.outlines = str(tmp_path / "outlines" / "1.png")
+    assert list(given.files(config, "shapes")["outlines"]) == ["1.png"]
