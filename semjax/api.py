@@ -85,12 +85,7 @@ def measure(
     Raises:
         ValueError: no labels, an image of another shape, or a model without an image.
     """
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels must be integers, got {labels.dtype}; label a mask first "
-            "(skimage.measure.label)"
-        )
+    labels = _expect_labels(labels)
     if image is None:
         if model is not None:
             raise ValueError("a model judges particles by their image; give the image, too")
@@ -117,20 +112,31 @@ def score(
 
     Args:
         labels: found, (h, w) integers, 0 background.
-        truth: (h, w) labels, or a mask (two values), whose particles are its 4-connected pieces.
+        truth: (h, w) labels, or a mask (black and white, its edges may be soft), whose particles
+            are its 4-connected pieces.
         min_area_px: particles of fewer pixels are dropped on both sides.
 
     Returns:
         Plain numbers, see `analysis.scores.score`: image_iou, f1_50, pq and more.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: labels that are no integers, or another shape of the truth.
     """
-    labels, truth = np.asarray(labels), np.asarray(truth)
-    if truth.dtype == bool or np.unique(truth).size <= 2:
-        truth = scores.label_truth(truth)
+    labels, truth = _expect_labels(labels), np.asarray(truth)
+    if images.is_mask(truth):
+        truth = scores.label_truth(truth > truth.max() / 2)
     found, true = (scores.drop_specks(x.astype(np.int32), min_area_px) for x in (labels, truth))
     return scores.score(found, true)
+
+
+def _expect_labels(labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be integers, got {labels.dtype}; label a mask first "
+            "(skimage.measure.label)"
+        )
+    return labels
 
 
 def _prepare(

@@ -19,6 +19,8 @@ from semjax.workdir import CannotWriteError, Work, read_json, write_json, write_
 
 COMMON = {"nano_nm": 100.0, "bootstrap": 1000, "seed": 0}
 N_NAMED = 5  # images named in a warning that concerns many
+# What file browsers leave behind in every folder that they show.
+STRAY = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def run(
@@ -148,21 +150,34 @@ def _report(work: Work) -> None:
 def list_given(given: Sequence[str | Path]) -> list[Path]:
     """Image files of folders, and files, in the order given.
 
+    Of several files, as a shell makes them of `folder/*`, those that are no images are passed over.
+
     Raises:
         FileNotFoundError: there is no such folder or file.
-        ValueError: a folder without images, or two images of one name.
+        ValueError: a folder without images, no image at all, or two images of one name.
     """
     paths: dict[str, Path] = {}
+    strange: list[str] = []
     for place in map(Path, given):
         place = place.expanduser()
         if not place.exists():
             raise FileNotFoundError(f"no folder or file {place}; give images or their folder")
+        if not (place.is_dir() or images.may_read(place)):
+            strange.append(str(place))
+            continue
         for path in images.list_images(place) if place.is_dir() else [place]:
             if paths.setdefault(path.stem, path).resolve() != path.resolve():
                 raise ValueError(
                     f"{paths[path.stem]} and {path} have the same name, and results are named "
                     "after it; rename one of them, or give another --out for each"
                 )
+    if not paths:
+        raise ValueError(
+            f"no images among {', '.join(strange[:N_NAMED])}; expected files ending in "
+            f"{', '.join(images.SUFFIXES)}"
+        )
+    if strange:
+        logging.warning("passed over, no images: %s", ", ".join(strange))
     return list(paths.values())
 
 
@@ -190,7 +205,8 @@ def _look(folder: Path) -> dict[str, Any]:
     file = folder / "measured.json"
     if file.is_file():
         return read_json(file) if any((folder / "done").glob("*.json")) else {}
-    strangers = sorted({path.name for path in folder.iterdir()} - {".lock", "log.txt", "crash.txt"})
+    ours = {".lock", "log.txt", "crash.txt"}
+    strangers = sorted({path.name for path in folder.iterdir()} - ours - STRAY)
     if strangers:
         raise ValueError(
             f"{folder} holds other things already ({', '.join(strangers[:3])}); give --out a new "

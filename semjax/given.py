@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from semjax.data import annotations, formats, images
+from semjax.data import annotations, images
 
 # What a stage reads beside what other stages made, as settings of the data.
 READS = {
@@ -75,9 +75,9 @@ def _list_files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         return []  # an error of its own, where it is read
-    kinds = (*images.SUFFIXES, *annotations.SUFFIXES)
     found = [path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")]
-    return [path for path in found if path.suffix.lower() in kinds or formats.reads(path)]
+    marked = annotations.SUFFIXES
+    return [path for path in found if images.may_read(path) or path.suffix.lower() in marked]
 
 
 def _describe(path: Path) -> tuple[int, int, str]:

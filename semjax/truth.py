@@ -82,8 +82,9 @@ def _by_name(folder: str | Path) -> dict[str, Path]:
 def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Labels of a truth file, int32 of an image's shape.
 
-    A picture with two values is a mask, whose particles are its 4-connected components; one with
-    more is a label image. Rows and columns beyond the image (an information bar) are cut.
+    A picture of black and white, with soft edges or without, is a mask, whose particles are its
+    4-connected components; another is a label image (see `images.is_mask`). Rows and columns
+    beyond the image (an information bar) are cut.
 
     Raises:
         ValueError: the truth is smaller than the image, or its values cannot count particles.
@@ -94,9 +95,8 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
             f"{path} has {picture.shape} px, its image {shape}; expected at least the image's size."
         )
     picture = picture[: shape[0], : shape[1]]
-    if np.unique(picture).size <= 2 or path.suffix.lower() in (".jpg", ".jpeg"):
-        picture = picture > picture.max() / 2  # compression blurs a mask's two values
-        return scores.label_truth(picture)
+    if images.is_mask(picture, path):
+        return scores.label_truth(picture > picture.max() / 2)
     return images.read_labels(path)[: shape[0], : shape[1]]
 
 

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import semjax
 from semjax import measuring
@@ -41,6 +42,10 @@ def test_four_verbs_from_an_image_to_its_scores(model, discs, write_image, tmp_p
     found = semjax.score(labels, truth)
     assert found["f1_50"] == 1.0 and found["image_iou"] > 0.95
     assert semjax.score(labels, truth > 0) == found  # a mask serves as well
+    soft = ndimage.gaussian_filter((truth > 0).astype(np.float32), 1.0)
+    assert semjax.score(labels, soft)["f1_50"] == 1.0
+    with pytest.raises(ValueError, match="labels must be integers, got bool; label a mask first"):
+        semjax.score(labels > 0, truth)
     assert semjax.score(np.zeros_like(labels), truth)["f1_50"] == 0.0
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from semjax import inputs, settings, truth
 from semjax.analysis import kept
@@ -46,6 +47,25 @@ def test_files_belong_to_images_by_name(config, work):
     assert one.labels.max() == 2 and one.verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]
     assert one.active == (60, 80)
     assert one.sizes["min_feret_nm"].tolist() == [pytest.approx(2 * 20.5, abs=1.5)]
+
+
+@pytest.mark.parametrize("blur_px", [0.0, 1.0])
+def test_masks_with_soft_edges_are_masks(tmp_path, blur_px):
+    rows, cols = np.mgrid[:60, :80]
+    first = np.hypot(rows - 20, cols - 20) <= 10
+    second = np.hypot(rows - 35, cols - 55) <= 14
+    soft = ndimage.gaussian_filter(255.0 * (first | second), blur_px)
+    Image.fromarray(np.rint(soft).astype(np.uint8)).save(tmp_path / "a.png")
+    labels = truth.read_labels(tmp_path / "a.png", rows.shape)
+    assert labels.max() == 2 and np.mean((labels > 0) == (first | second)) > 0.995
+
+
+def test_thin_particles_of_a_label_image_stay_apart(tmp_path):
+    labels = np.zeros((40, 40), np.uint8)
+    for i in range(4):
+        labels[8 * i + 2 : 8 * i + 4, 5:35] = i + 1  # needles of 2 px: no label fills 3 x 3 px
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    assert (truth.read_labels(tmp_path / "a.png", labels.shape) == labels).all()
 
 
 def test_without_classes_there_are_no_verdicts(config, work):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import logging
+from scipy import ndimage
 
 from semjax.analysis import bands
 from semjax.data import decoding, formats, limits, metadata, squares
@@ -77,6 +78,11 @@ def list_images(folder: str | Path) -> list[Path]:
     return paths
 
 
+def may_read(path: Path) -> bool:
+    """Whether a file's name says that it is an image."""
+    return path.suffix.lower() in SUFFIXES or formats.reads(path)
+
+
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Sorts files by text and numbers of their names, 2 before 10."""
     parts = re.split(r"([0-9]+)", path.stem.lower())
@@ -142,6 +148,23 @@ def read_labels(path: str | Path) -> np.ndarray:
     return picture.astype(np.int32, copy=False)
 
 
+def is_mask(picture: np.ndarray, path: str | Path = "") -> bool:
+    """Whether a picture is black and white, its edges soft or not; otherwise it counts particles.
+
+    Of soft edges no value but white fills a square of 3 x 3 px anywhere. JPEGs are always masks:
+    compression blurs their two values.
+
+    Args:
+      picture: (h, w) numbers or bool.
+      path: the file, if it is one.
+    """
+    if Path(path).suffix.lower() in (".jpg", ".jpeg") or np.unique(picture).size <= 2:
+        return True
+    flat = ndimage.minimum_filter(picture, 3) == ndimage.maximum_filter(picture, 3)
+    solid = np.unique(picture[flat])
+    return bool((solid[solid != 0] == picture.max()).all() and solid.any())
+
+
 def read_colors(path: str | Path) -> np.ndarray:
     """Reads a picture whose colours mean something, as a mask of classes.
 
@@ -171,7 +194,7 @@ def _read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"no image file {path}; correct its name, or a link to it")
     own = formats.reads(path)
-    if path.suffix.lower() not in SUFFIXES and not own:
+    if not may_read(path):
         raise ValueError(f"{path} is no image; expected a file ending in {', '.join(SUFFIXES)}")
     if own and not formats.installed():
         raise ValueError(f"reading {path} {formats.NEEDED}")

@@ -160,8 +160,9 @@ def _imagej(tif: tifffile.TiffFile) -> Tags | None:
     unit = str((tif.imagej_metadata or {}).get("unit", ""))
     # ImageJ writes the micro sign as an escape, \u00B5m.
     unit = re.sub(r"\\u00b5", "\u00b5", unit, flags=re.I)
-    if unit not in NANOMETRES:
-        return None  # "pixel", "inch" (dots per inch of a scanner or printer), ...
+    # ImageJ takes a printer's dots per inch and per cm for a calibration; "pixel" is none, either.
+    if unit == "cm" or unit not in NANOMETRES:
+        return None
     tags = tif.pages.first.tags
     try:
         densities = [tags[f"{axis}Resolution"].value for axis in "XY"]  # pixels per unit

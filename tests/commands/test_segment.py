@@ -294,6 +294,16 @@ def test_missing_inputs(segment, bright, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_files_of_a_shells_star_that_are_no_images_are_passed_over(segment, folder, tmp_path):
+    (folder / "notes.txt").write_text("x")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".DS_Store").write_bytes(b"")  # a file browser has been here
+    code, said = segment(images=sorted(folder.iterdir()))
+    assert code == 0 and "passed over, no images: " in said and "notes.txt" in said
+    code, said = segment(images=[folder / "notes.txt"], out=tmp_path / "none")
+    assert code == 1 and "no images among" in said and not (tmp_path / "none").exists()
+
+
 def test_the_report_tells_of_the_batch(segment, monkeypatch, tmp_path):
     monkeypatch.setattr(batch.sample, "write", real_report)
     code, said = segment("--calibration_uncertainty=0.02")
