@@ -106,6 +106,22 @@ def given_outlines(config: ConfigDict, work: Work) -> np.ndarray:
     return outlines.arrange(drawn, outline_px=config.shapes.outline_px)
 
 
+def trainable(config: ConfigDict, work: Work, section: str, names: set[str]) -> set[str]:
+    """Those images whose given masks, and classes, `segment` or `classify` will learn from.
+
+    Args:
+        config: all settings.
+        work: the work folder.
+        section: segment with other pairs than synthetic ones, or classify with manual labels.
+        names: of all images.
+    """
+    names = names - tested(config)
+    if section == "segment" and config.segment.pairs == "tsem":
+        return names & tio2.available(tio2.tsem_image_paths(), folder=config.data.folder).keys()
+    names &= truth.masks(config, work).keys()
+    return names & truth.classes(config).keys() if section == "classify" else names
+
+
 def manual_labels(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> dict:
     """Labels of the manual masks that there are, by the image's name.
 

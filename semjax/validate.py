@@ -11,6 +11,7 @@ from semjax.allowed import CHOICES, RANGES, SPANS
 
 TRAINED = ("shapes", "translate", "segment", "classify")
 STRIDE = 16  # of the MultiResUNet, four poolings
+THIN = 0.5  # of an outline's area is to be left when it is smoothed
 SMALLEST = {"v100": 32, "v120": 64}  # tiles below leave a discriminator nothing to judge
 
 
@@ -82,6 +83,12 @@ def check(config: ConfigDict) -> list[Problem]:
         "masks.size_range",
         "around 1, the outlines' own size",
         'widen it, or set config.masks.size="uniform"',
+    )
+    expect(
+        config.masks.n_masks >= 2 or not _uses_shapes(config),
+        "masks.n_masks",
+        "at least 2",
+        "one is held out from training on the others",
     )
     expect(
         config.translate.pool == 0 or config.translate.pool >= config.translate.batch_size,
@@ -272,20 +279,18 @@ def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> 
                 "look at config.data.images and config.data.exclude",
             )
         )
-    section, tile = max(
-        (("masks", config.masks.tile_px), ("translate", config.translate.tile_px))
-        if _uses_shapes(config)
-        else (("segment", config.segment.tile_px), ("classify", config.classify.tile_px)),
-        key=lambda item: item[1][0] * item[1][1],
-    )
+    sections = ["masks", "translate"] if _uses_shapes(config) else []
+    sections += on_given_masks(config)
     for micrograph in images or ():
         height, width = micrograph.image.shape
-        if height < tile[0] or width < tile[1]:
+        tiles = {name: tuple(config[name].tile_px) for name in sections}
+        large = [name for name, tile in tiles.items() if height < tile[0] or width < tile[1]]
+        if large:
             problems.append(
                 Problem(
                     f"the size of {micrograph.path}",
                     (height, width),
-                    f"at least a tile of config.{section}.tile_px, {tuple(tile)}",
+                    f"at least a tile of config.{large[0]}.tile_px, {tiles[large[0]]}",
                     "leave the image out by config.data.exclude, or set smaller tiles",
                 )
             )
@@ -308,6 +313,8 @@ def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> 
                 "draw some",
             )
         )
+    if outlines is not None and config.shapes.method == "wgan":
+        problems += _check_opening(outlines, config.shapes.opening_px)
     if outlines is not None and len(outlines) and min(config.masks.tile_px) < outlines.shape[1]:
         problems.append(
             Problem(
@@ -318,6 +325,36 @@ def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> 
             )
         )
     return problems
+
+
+def on_given_masks(config: ConfigDict) -> list[str]:
+    """The stages that learn from masks or classes that somebody gave."""
+    return [name for name in ("segment", "classify") if not _uses_synthesis(config, name)]
+
+
+def describe_few(section: str, number: int) -> Problem:
+    """Tells that a stage has too few images with given masks to learn from."""
+    what = "masks and classes" if section == "classify" else "masks"
+    return Problem(
+        f"the number of images with {what} to train {section} on",
+        number,
+        "at least 2, for one is held out",
+        "name masks like their images, look at config.data.truth and config.data.test_images",
+    )
+
+
+def _check_opening(outlines: Any, opening_px: int) -> list[Problem]:
+    """Refuses to smooth drawn outlines so much that thin particles would be missing among them."""
+    from semjax.synth.outlines import clean
+
+    areas = [
+        (clean(outline[None], opening_px=opening_px).sum(), outline.sum()) for outline in outlines
+    ]
+    thin = sum(left < THIN * area for left, area in areas)
+    if not thin:
+        return []
+    allowed = f"less: {thin} of {len(areas)} outlines are so thin that it takes half of them away"
+    return [Problem("config.shapes.opening_px", opening_px, allowed, "set it lower, 0 for none")]
 
 
 def _uses_synthesis(config: ConfigDict, section: str) -> bool:

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from semjax import inputs, settings, truth
+from semjax import inputs, pipeline, settings, truth
 from semjax.analysis import kept
 from semjax.workdir import Work
 
@@ -66,6 +66,19 @@ def test_thin_particles_of_a_label_image_stay_apart(tmp_path):
         labels[8 * i + 2 : 8 * i + 4, 5:35] = i + 1  # needles of 2 px: no label fills 3 x 3 px
     Image.fromarray(labels).save(tmp_path / "a.png")
     assert (truth.read_labels(tmp_path / "a.png", labels.shape) == labels).all()
+
+
+def test_what_can_be_trained_on_has_masks_and_classes_and_is_not_tested(config, work, tmp_path):
+    config.segment.pairs = config.classify.labels = "manual"
+    names = {"a1", "a2", "a3"}
+    assert inputs.trainable(config, work, "segment", names) == {"a1", "a2"}
+    (tmp_path / "classes" / "a1_cm.png").unlink()
+    assert inputs.trainable(config, work, "classify", names) == {"a2"}
+    config.data.test_images = ("a2",)
+    assert inputs.trainable(config, work, "segment", names) == {"a1"}
+    config.data.info_bar_px, config.segment.tile_px = 0, (32, 32)
+    with pytest.raises(ValueError, match="masks to train segment on is 1, but must be at least 2"):
+        pipeline.run(config, work.path, stages=["segment"])
 
 
 def test_without_classes_there_are_no_verdicts(config, work):

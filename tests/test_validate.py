@@ -55,6 +55,7 @@ def test_every_setting_with_a_choice_or_a_bound_is_checked(config):
         ({"masks.size_range": (1.8, 0.4)}, "masks.size_range"),
         ({"masks.size_range": (0.4,)}, "masks.size_range"),
         ({"masks.size_range": (1.2, 1.8)}, "masks.size_range"),
+        ({"masks.n_masks": 1}, "masks.n_masks"),
         ({"translate.pool": 3}, "translate.pool"),
         ({"translate.tile_px": (100, 384)}, "translate.tile_px"),
         ({"translate.tile_px": (768, 768)}, "translate.tile_px"),
@@ -161,6 +162,27 @@ def test_bad_inputs_are_named(config, images, outlines, words):
     problems = validate.check_inputs(images, outlines, config)
     assert len(problems) == 1
     assert re.search(words, validate.describe(problems))
+
+
+def test_given_masks_beside_the_synthesis_need_tiles_of_their_own(config):
+    config.segment.pairs, config.data.truth = "manual", str(Path(__file__).parent)
+    config.masks.tile_px = config.translate.tile_px = (128, 128)
+    config.segment.tile_px = (256, 256)
+    (problem,) = validate.check_inputs([picture(200, 300)], None, config)
+    assert "config.segment.tile_px, (256, 256)" in problem.allowed
+
+
+def test_smoothing_must_not_take_thin_outlines_away(config):
+    outlines = np.zeros((2, 64, 64), np.uint8)
+    outlines[0, 20:40, 20:40] = 1
+    outlines[1, 20:40, 30:34] = 1  # 4 px wide
+    config.shapes.opening_px = 7
+    (problem,) = validate.check_inputs(None, outlines, config)
+    assert problem.name == "config.shapes.opening_px" and "1 of 2 outlines" in problem.allowed
+    config.shapes.opening_px = 3
+    assert validate.check_inputs(None, outlines, config) == []
+    config.shapes.opening_px, config.shapes.method = 7, "given"  # these stay as they are
+    assert validate.check_inputs(None, outlines, config) == []
 
 
 @pytest.mark.parametrize(

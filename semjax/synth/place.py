@@ -120,7 +120,7 @@ def assemble(
                 f"got shape {foreground.shape}, values {foreground.min()} to {foreground.max()}."
             )
     least, most = size_range
-    if size in ("lognormal", "normal") and not 0 < least < 1 < most:
+    if size in ("lognormal", "normal") and not 0 < least <= 1 <= most:
         raise ValueError(f"The bounds of the size factor must enclose 1, not {size_range}.")
     if size == "uniform" and not 0 < least <= most:
         raise ValueError(f"The size factor is positive and rises, unlike {size_range}.")

@@ -274,6 +274,11 @@ def test_bad_options(options, message):
         draw(ellipses(), **options)
 
 
+def test_sizes_may_differ_to_one_side_only():
+    made = draw(ellipses(), size="lognormal", size_range=(1.0, 1.8))
+    assert made.whole_area_px.max() > 0
+
+
 @pytest.mark.parametrize("bank", [np.zeros((0, 16, 16)), np.zeros((2, 16, 16)), np.ones((16, 16))])
 def test_bad_banks(bank):
     with pytest.raises(ValueError, match="each hold a particle"):
