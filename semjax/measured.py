@@ -291,6 +291,7 @@ def finish(
         summary[quantity] = distribution.summarize(
             values,
             weights,
+            images=kept["image"].to_numpy(str),
             bootstrap=facts["bootstrap"],
             seed=facts["seed"],
             nano_nm=facts["nano_nm"],

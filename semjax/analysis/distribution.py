@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from semjax.analysis import clustered
+
 _BLOCK = 2**22  # resampled values held at once
 
 
@@ -60,6 +62,7 @@ def summarize(
     values: np.ndarray,
     weights: np.ndarray | None = None,
     *,
+    images: np.ndarray | None = None,
     bootstrap: int = 1000,
     seed: int,
     nano_nm: float = 100.0,
@@ -68,7 +71,11 @@ def summarize(
 
     The geometric mean and standard deviation are exp(mu) and exp(sigma) of the log-normal
     distribution fitted to the sizes: mean and standard deviation (with n - 1) of the logarithms.
-    The interval runs from the 2.5th to the 97.5th percentile over samples drawn with replacement.
+
+    Particles of one image are alike, so images are drawn, each with all its particles, and the
+    intervals are those of `clustered`. With fewer than five images, or where these are not given,
+    particles are drawn, and the interval runs from the 2.5th to the 97.5th percentile: it is too
+    narrow if images differ.
 
     With weights w (such as `regions.border_weights`), of which only the ratios matter:
 
@@ -85,13 +92,15 @@ def summarize(
     Args:
         values: sizes in nm, positive, (n,).
         weights: of the values, positive, (n,); None counts each once.
+        images: name of each particle's image, (n,); None takes particles as independent.
         bootstrap: number of samples; 0 gives no intervals.
         seed: of the samples; the same seed gives the same intervals.
         nano_nm: `share_below_nano` is the share of values below it.
 
     Returns:
-        `n`, `nano_nm`, and for `mean`, `median`, `sd`, `d10`, `d50`, `d90`, `geometric_mean`,
-        `geometric_sd` and `share_below_nano` the value and, as `<name>_interval`, [low, high].
+        `n`, `nano_nm`, `drawn` (images or particles), and for `mean`, `median`, `sd`, `d10`,
+        `d50`, `d90`, `geometric_mean`, `geometric_sd` and `share_below_nano` the value and, as
+        `<name>_interval`, [low, high].
         Plain numbers, ready for JSON. What cannot be said is None: everything without values, both
         standard deviations and all intervals of a single value.
 
@@ -121,7 +130,20 @@ def summarize(
         drawn = np.sort(rank[drawn], axis=-1)
         return _weighted_statistics(values[drawn], weights[drawn], nano_nm)
 
-    result: dict[str, Any] = {"n": int(values.size), "nano_nm": float(nano_nm)}
+    cluster = np.arange(values.size)
+    whole = False
+    if images is not None:
+        images = np.asarray(images).ravel()
+        if images.size != values.size:
+            raise ValueError(f"{values.size} sizes need as many images, got {images.size}")
+        images = images if weights is None else images[order]
+        cluster, weak = clustered.clusters(images)
+        whole = weak is None
+    result: dict[str, Any] = {
+        "n": int(values.size),
+        "nano_nm": float(nano_nm),
+        "drawn": "images" if whole else "particles",
+    }
     # Statistics of a single value are those of it twice, but for its spread.
     every = np.arange(values.size) if values.size > 1 else np.zeros(2, int)
     names = list(_statistics(np.ones(2), nano_nm))
@@ -129,7 +151,9 @@ def summarize(
     if values.size == 1:
         del found["sd"], found["geometric_sd"]
     intervals = {}
-    if values.size > 1 and bootstrap > 0:
+    if whole and bootstrap > 1:
+        intervals = _by_images(values, weights, cluster, found, nano_nm, bootstrap, seed)
+    elif values.size > 1 and bootstrap > 0:
         rng = np.random.default_rng(seed)
         rows = max(1, _BLOCK // values.size)
         blocks = [
@@ -143,6 +167,43 @@ def summarize(
         result[name] = float(found[name]) if name in found else None
         result[f"{name}_interval"] = intervals.get(name)
     return result
+
+
+def _by_images(
+    values: np.ndarray,
+    weights: np.ndarray | None,
+    cluster: np.ndarray,
+    found: dict[str, np.ndarray],
+    nano_nm: float,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Intervals over samples of whole images."""
+    order = np.argsort(values, kind="stable")
+    values, cluster = values[order], cluster[order]
+    weights = np.ones(values.size) if weights is None else weights[order]
+
+    def statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        used = np.flatnonzero(weights)
+        # A single particle is itself twice, half as often, see `summarize`.
+        used = np.repeat(used, 2) if used.size == 1 else used
+        with np.errstate(invalid="ignore"):  # a particle drawn twice has no spread: 0 / 0
+            made = _weighted_statistics(values[used][None], weights[used][None], nano_nm)
+        return np.nan_to_num([x[0] for x in made.values()])
+
+    drawn = clustered.samples(statistics, values, weights, cluster, bootstrap=bootstrap, seed=seed)
+    assert drawn is not None  # there are images enough
+    n = int(cluster.max()) + 1
+    intervals = {}
+    for (name, value), column in zip(found.items(), drawn.T, strict=True):
+        if name != "share_below_nano" and column.min() > 0:
+            ends = clustered.student_intervals(np.array([value]), column[:, None], n)[0]
+        else:
+            ends = clustered.percentile_interval(column, n)
+        intervals[name] = [float(end) for end in ends]
+    low, high = intervals["geometric_sd"]
+    intervals["geometric_sd"] = [max(low, 1.0), high]  # none is below
+    return intervals
 
 
 def _expect_positive(name: str, numbers: np.ndarray) -> None:

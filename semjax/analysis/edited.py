@@ -94,7 +94,12 @@ def summarize(
     for quantity in MEASURANDS:
         values = kept[f"{quantity}_{unit}"].to_numpy()
         summary[quantity] = distribution.summarize(
-            values, weights, bootstrap=bootstrap, seed=seed, nano_nm=nano_nm
+            values,
+            weights,
+            images=kept["image"].to_numpy(str),
+            bootstrap=bootstrap,
+            seed=seed,
+            nano_nm=nano_nm,
         )
         if unit == "px":  # the limit is in nm
             summary[quantity] |= {"share_below_nano": None, "share_below_nano_interval": None}

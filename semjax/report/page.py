@@ -80,6 +80,10 @@ BORDER = {
     "weights": "Particles that touch an image's border are left out, large ones more often; each "
     "whole one counts with its Miles-Lantuéjoul weight, which makes up for that.",
 }
+DRAWN = {  # of which the intervals are made
+    "images": "It knows that particles of one image are alike.",
+    "particles": "It takes all particles as independent, which is too narrow if images differ.",
+}
 N_OVERLAYS, N_IMAGES, N_NOTES = 4, 50, 50
 
 
@@ -203,6 +207,7 @@ def _numbers(distribution: Mapping) -> str:
     if not cards:
         return ""
     notes = ["Below a number: its 95 % interval."] if is_sampled else []
+    notes += [DRAWN[how] for how in DRAWN if is_sampled and how == table.get("drawn")]
     notes += [BORDER[way] for way in BORDER if way == distribution.get("border")]
     note = f'\n<p class="quiet">{" ".join(notes)}</p>' if notes else ""
     return f'<h3>{MEASURES["min_feret"]}</h3>\n<dl class="numbers">{"".join(cards)}</dl>{note}'
