@@ -152,6 +152,8 @@ def _prepare(
             info_bar_px=recipe["info_bar_px"],
             **contrast,
         )
+        if not pixel_size_nm and picture.pixel_size_nm:
+            _doubt(measuring.doubt_calibration(model))
         return picture.image, picture.raw, picture.pixel_size_nm
     if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "biuf":
         raise ValueError(

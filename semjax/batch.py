@@ -29,7 +29,7 @@ def run(
     out: str | Path,
     *,
     pixel_size_nm: float | None = None,
-    calibration: float = 1.0,
+    calibration: float | None = None,
     calibration_uncertainty: float | None = None,
     info_bar_px: int | None = None,
     dark_particles: bool | None = None,
@@ -47,7 +47,8 @@ def run(
         given: folders of images, or files.
         out: the measured folder. It may be filled in several goes; its tables hold all images.
         pixel_size_nm: of all images; None reads the instruments' tags.
-        calibration: factor on the pixel size, whatever it is from.
+        calibration: factor on the pixel size, whatever it is from; None for 1, with a warning where
+            the training images had another.
         calibration_uncertainty: relative standard uncertainty of the pixel size, if known.
         info_bar_px: rows to cut at the bottom, -1 to find the bar; None as in training.
         dark_particles: whether particles are darker than the ground; None as in training.
@@ -75,6 +76,10 @@ def run(
             "be rescaled for it; leave --rescale away"
         )
     model = model._replace(recipe=recipe)
+    if calibration is None:
+        calibration = 1.0
+        if (doubt := measuring.doubt_calibration(model)) and processes.leads():
+            logging.warning("%s", doubt)
     settings = {
         "made by": "segment",
         "pixel_size_nm": pixel_size_nm,

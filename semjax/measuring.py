@@ -49,6 +49,17 @@ def doubt_pixels(model: Model, pixel_size_nm: float | None) -> str:
     )
 
 
+def doubt_calibration(model: Model) -> str:
+    """What is to be feared where nobody says by what to calibrate pixel sizes, in words."""
+    factor = model.trained.get("calibration", 1.0)
+    if factor == 1:
+        return ""
+    return (
+        f"the model's training images were calibrated by a factor of {factor:g}, these are not: "
+        "give the factor of their microscope as calibration, or 1 for none"
+    )
+
+
 def doubt_sizes(model: Model, min_feret_px: np.ndarray) -> str:
     """What is to be feared if many particles have other sizes than those trained for, in words.
 

@@ -62,14 +62,16 @@ RECIPE = {
     "split": lambda value: value in ("markers", "watershed"),
     "thresholds": _entries(segmenter=_share, classifier=_share),
 }
+_trained = _entries(
+    pixel_size_nm=lambda value: value is None or _numbers(2, 1e-6, 1e9)(value),
+    min_feret_px=lambda value: (
+        value is None or _entries(p1=_length, p50=_length, p99=_length)(value)
+    ),
+    calibration=_number(0.1, 10),
+)
 HOLDS = {
     "recipe": lambda value: isinstance(value, dict),
-    "trained": _entries(
-        pixel_size_nm=lambda value: value is None or _numbers(2, 1e-6, 1e9)(value),
-        min_feret_px=lambda value: (
-            value is None or _entries(p1=_length, p50=_length, p99=_length)(value)
-        ),
-    ),
+    "trained": lambda value: isinstance(value, dict) and _trained({"calibration": 1.0} | value),
     "scores": lambda value: (
         isinstance(value, dict) and all(isinstance(row, dict) for row in value.values())
     ),
@@ -84,8 +86,9 @@ class Model(NamedTuple):
     Attributes:
         path: the folder it was read from.
         recipe: how images are prepared, split and cleaned; the entries are `RECIPE`.
-        trained: `pixel_size_nm`, smallest and largest of the training images, or None; and
-            `min_feret_px`, percentiles p1, p50 and p99 of the sizes measured there, or None.
+        trained: `pixel_size_nm`, smallest and largest of the training images, or None;
+            `min_feret_px`, percentiles p1, p50 and p99 of the sizes measured there, or None; and
+            `calibration`, the factor on their pixel sizes, which models of before have not.
         scores: what is known of its quality, by what it was found on.
         files: the two networks' folders.
         segmenter: with the recipe's threshold.
@@ -155,7 +158,11 @@ def of_work(config: Mapping[str, Any], work: Work) -> Model:
     return Model(
         path=work.path,
         recipe=recipe,
-        trained={"pixel_size_nm": None, "min_feret_px": None},
+        trained={
+            "pixel_size_nm": None,
+            "min_feret_px": None,
+            "calibration": data.get("calibration", 1.0),
+        },
         scores=held_out,
         files=files,
         hash=_hash(recipe, _checksums(files)),
@@ -179,7 +186,7 @@ def learn_ranges(model: Model, images: pd.DataFrame, particles: pd.DataFrame) ->
     else:
         sizes = chosen["min_feret_px"]
     found = {f"p{n}": round(float(sizes.quantile(n / 100)), 2) for n in PERCENTS}
-    trained = {
+    trained = model.trained | {
         "pixel_size_nm": [float(known.min()), float(known.max())] if len(known) else None,
         "min_feret_px": found if len(sizes) else None,
     }

@@ -104,6 +104,14 @@ def test_images_and_particles_unlike_those_of_the_training_are_told(model, discs
     semjax.segment(model, image, pixel_size_nm=5.2)
 
 
+def test_a_calibration_of_the_training_is_told_of(model, discs, write_image, tmp_path):
+    path = write_image(tmp_path / "a.tif", discs[0])
+    model = model._replace(trained=model.trained | {"calibration": 1.05})
+    with pytest.warns(UserWarning, match="calibrated by a factor of 1.05, these are not: give"):
+        semjax.segment(model, path)
+    semjax.segment(model, path, pixel_size_nm=5.2)  # the user has seen to it
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 200), (65, 64), (3, 500), (130, 131)])
 @pytest.mark.filterwarnings("ignore:of")
 def test_any_size(model, shape):

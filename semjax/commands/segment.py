@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_list("images", [], "", flag_values=values)
     flags.DEFINE_string("out", "", "", flag_values=values)
     flags.DEFINE_float("pixel_size_nm", None, "", flag_values=values)
-    flags.DEFINE_float("calibration", 1.0, "", 0.1, 10.0, flag_values=values)
+    flags.DEFINE_float("calibration", None, "", 0.1, 10.0, flag_values=values)
     flags.DEFINE_float("calibration_uncertainty", None, "", 0.0, 1.0, flag_values=values)
     flags.DEFINE_bool("rescale", False, "", flag_values=values)
     flags.DEFINE_integer("info_bar_px", None, "", lower_bound=-1, flag_values=values)

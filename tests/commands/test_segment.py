@@ -241,6 +241,20 @@ def test_other_pixel_sizes_are_told_and_rescaled(segment, folder, tmp_path, writ
     np.testing.assert_allclose(sorted(radii), [8, 9, 10, 12, 14], rtol=0.05)
 
 
+def test_the_calibration_of_the_training_is_told_where_none_is_given(segment, bright, tmp_path):
+    described = json.loads((bright / "model.json").read_text())
+    described["trained"]["calibration"] = 1.05
+    (bright / "model.json").write_text(json.dumps(described))
+    code, said = segment()
+    assert code == 0 and "were calibrated by a factor of 1.05, these are not" in said
+    code, said = segment("--calibration=1", out=tmp_path / "none")
+    assert code == 0 and "were calibrated" not in said
+    described["trained"]["calibration"] = "1.05"
+    (bright / "model.json").write_text(json.dumps(described))
+    code, said = segment(out=tmp_path / "damaged")
+    assert code == 1 and "trained is not what semjax writes" in said
+
+
 def test_without_pixel_sizes_results_are_in_pixels(segment, folder, tmp_path, write_image, discs):
     for path in folder.iterdir():
         path.unlink()
