@@ -204,8 +204,8 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
         outlines = inputs.given_outlines(config, work)
     problems = validate.check_inputs(pictures, outlines, config)
     learning = set(running) & set(validate.on_given_masks(config))
-    for section in sorted(learning) if pictures else ():
-        names = {picture.name for picture in pictures}
+    names = {picture.name for picture in pictures or ()}
+    for section in sorted(learning) if names else ():
         number = len(inputs.trainable(config, work, section, names))
         if number < 2:
             problems.append(validate.describe_few(section, number))

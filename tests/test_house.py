@@ -22,6 +22,7 @@ ONLY = {
         "stages",
         "commands",
         "audit.py",
+        "given.py",
         "inputs.py",
         "marks.py",
         "pipeline.py",

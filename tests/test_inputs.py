@@ -162,6 +162,22 @@ def test_outlines_may_lie_beside_the_micrographs(config, work, tmp_path):
     assert inputs.given_outlines(config, work).sum() == 400
 
 
+def test_outlines_drawn_on_pixels_that_are_not_square_are_refused(config, work, tmp_path):
+    (tmp_path / "images" / "b2.png").unlink()
+    size = {"PhysicalSizeX": 0.005, "PhysicalSizeY": 0.01, "axes": "YX"}
+    tifffile.imwrite(tmp_path / "images" / "b2.ome.tif", draw_image(90), metadata=size)
+    (tmp_path / "images" / "b2.ome.tif").rename(tmp_path / "images" / "b2.tif")
+    (tmp_path / "drawn").mkdir()
+    labels = np.zeros((64, 80), np.uint8)
+    labels[20:40, 30:50] = 1
+    fiji.write_rois(tmp_path / "drawn" / "b2.zip", labels)
+    config.data.outlines = str(tmp_path / "drawn")
+    with pytest.raises(ValueError, match="was drawn on b2.tif, whose pixels are not square"):
+        inputs.given_outlines(config, work)
+    config.data.pixel_size_nm = 5.0  # they are square after all
+    assert inputs.given_outlines(config, work).sum() == 400
+
+
 def test_a_factor_on_pixel_sizes_leaves_outlines_alone(config, work, tmp_path):
     square = np.pad(np.full((20, 30), 255, np.uint8), 9)
     config.data.pixel_size_nm, config.data.calibration = 5.0, 1.1

@@ -113,7 +113,7 @@ def summarize(
     """
     values = np.asarray(values, np.float64).ravel()
     _expect_positive("sizes", values)
-    rank = np.arange(values.size)
+    rank = order = np.arange(values.size)
     if weights is not None:
         weights = np.asarray(weights, np.float64).ravel()
         _expect_positive("weights", weights)
@@ -136,8 +136,7 @@ def summarize(
         images = np.asarray(images).ravel()
         if images.size != values.size:
             raise ValueError(f"{values.size} sizes need as many images, got {images.size}")
-        images = images if weights is None else images[order]
-        cluster, weak = clustered.clusters(images)
+        cluster, weak = clustered.clusters(images[order])
         whole = weak is None
     result: dict[str, Any] = {
         "n": int(values.size),

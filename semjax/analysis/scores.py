@@ -140,7 +140,8 @@ def score(
           `iou_sum`, from which `pooled` scores several images.
 
         What is empty in both scores 1; predictions where there is nothing, or none where there is
-        something, score 0.
+        something, score 0. Only Youden's index of an empty truth is the share of the ground that
+        is left free.
 
     Raises:
         ValueError: if the shapes differ.

@@ -30,6 +30,7 @@ class Micrograph(NamedTuple):
       pixel_size_nm: side of a pixel in nm; None if not known.
       pixel_size_from: where the pixel size is from: "given", "Zeiss tag", ..., "unknown".
       info_bar_px: number of rows cut at the bottom.
+      is_resampled: whether the file's own pixels were not square.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Micrograph(NamedTuple):
     pixel_size_nm: float | None
     pixel_size_from: str
     info_bar_px: int
+    is_resampled: bool = False
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -313,7 +315,7 @@ def read_micrograph(
         raise ValueError(
             f"pixel_size_nm is {pixel_size_nm}; give nanometres, or 0 to read the file's tags"
         )
-    size, source = None, "unknown"
+    size, source, is_resampled = None, "unknown", False
     if pixel_size_nm:
         size, source = float(pixel_size_nm), pixel_size_from
     elif found := metadata.pixel_nm(path, width_px=raw.shape[1]):
@@ -321,6 +323,7 @@ def read_micrograph(
         size = width
         if not metadata.is_square(width, height):
             raw, size = squares.resample(raw, width, height, path)
+            is_resampled = True
             source += f"; resampled, pixels were {width:g} x {height:g} nm"
     if size is not None and calibration != 1:
         size *= calibration
@@ -328,4 +331,4 @@ def read_micrograph(
     contrast = {"low": low, "high": high, "knee": knee, "dark_particles": dark_particles}
     lazy = in_rows and is_large(raw)
     image = (Stretched if lazy else stretch_contrast)(raw, **contrast)
-    return Micrograph(path.stem, path, image, raw, size, source, bar)
+    return Micrograph(path.stem, path, image, raw, size, source, bar, is_resampled)

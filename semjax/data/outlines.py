@@ -192,12 +192,19 @@ def fit(
       At least one particle.
 
     Raises:
-      ValueError: the border cuts all particles, or they have no pixel in the micrographs.
+      ValueError: the border cuts all particles, they have no pixel in the micrographs, or they were
+        drawn on pixels that are not square.
     """
     named = {picture.name: picture for picture in pictures}
     found = []
     for particle in drawn:
         own = named.get(particle.image)
+        if own is not None and own.is_resampled:
+            raise ValueError(
+                f"{particle.source} was drawn on {own.path.name}, whose pixels are not square, so "
+                "its particles look wider or higher than they are; draw on other images, or give "
+                "masks at square pixels under other names"
+            )
         if own is not None and (not particle.shape or particle.shape[1] == own.raw.shape[1]):
             size, shape = own.pixel_size_nm, own.raw.shape[:2]
             particle = particle._replace(pixel_size_nm=size, shape=shape)

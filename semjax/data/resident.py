@@ -139,7 +139,6 @@ def pairs(
 
 def particles(
     images: Sequence[np.ndarray],
-    masks: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     good: Sequence[np.ndarray],
     *,
@@ -153,7 +152,6 @@ def particles(
 
     Args:
         images: (h, w) in [-1, 1], of any sizes.
-        masks: bool (h, w), particles with separating lines.
         labels: int32 (h, w).
         good: bool by label, with the background first.
         tile_px: rows, columns.
@@ -167,15 +165,15 @@ def particles(
     def make(arrays: dict[str, Array], index: Array, key: Array) -> dict[str, Array]:
         keys = jax.random.split(key, 3)
         corner = _corner(keys[0], arrays["sizes"][index], tile_px)
-        cut = [_cut(arrays[x], index, corner, tile_px) for x in ("images", "masks", "labels")]
-        image, mask, tile = dihedral(keys[1], *cut)
+        cut = [_cut(arrays[x], index, corner, tile_px) for x in ("images", "labels")]
+        image, tile = dihedral(keys[1], *cut)
         image = photometric(keys[2], _to_signed(image), **grey)
         area = jnp.zeros(n_labels).at[tile].add(1.0)
         weight = jnp.where(area > 0, 1.0 / jnp.maximum(area, 1.0), 0.0).at[0].set(0.0)
         for line in (tile[0], tile[-1], tile[:, 0], tile[:, -1]):
             weight = weight.at[line].set(0.0)
         return {
-            "images": jnp.stack([image, jnp.where(mask, 1.0, -1.0)], axis=-1),
+            "images": jnp.stack([image, jnp.where(draw_lines(tile), 1.0, -1.0)], axis=-1),
             "targets": arrays["good"][index][tile][..., None].astype(jnp.float32),
             "where": weight[tile][..., None],
         }
@@ -183,11 +181,17 @@ def particles(
     arrays = {
         "images": levels,
         "sizes": sizes,
-        "masks": _stack(masks)[0],
         "labels": _stack([label.astype(np.int32) for label in labels])[0],
         "good": verdicts,
     }
     return Resident(arrays, len(levels), make, (batch_size,))
+
+
+def draw_lines(labels: Array) -> Array:
+    """Mask (h, w) with lines between particles that touch, as `semjax.analysis.split` draws it."""
+    right, below = jnp.pad(labels[:, 1:], ((0, 0), (0, 1))), jnp.pad(labels[1:], ((0, 1), (0, 0)))
+    joined = [(other == 0) | (other == labels) for other in (right, below)]
+    return (labels > 0) & joined[0] & joined[1]
 
 
 def dihedral(key: Array, *arrays: Array, rotate: bool = True) -> tuple[Array, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
-from semjax.analysis import evidence, regions, scores, split
+from semjax.analysis import evidence, regions, scores
 from semjax.data import augment, batches, resident
 from semjax.learners.classifier import classifier
 from semjax.report import figures
@@ -58,7 +58,6 @@ def run(config: ConfigDict, work: Work) -> dict:
     if config.data.samples == "device":
         stream = resident.particles(
             [sample["image"] for sample in training],
-            [split.draw_lines(sample["labels"]) for sample in training],
             [sample["labels"] for sample in training],
             [sample["good"] for sample in training],
             tile_px=c.tile_px,

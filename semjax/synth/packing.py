@@ -198,7 +198,7 @@ def _try(
         accept, full = fits, fits & (in_tile >= number)
     else:
         # The last particle is the one after which the next would lead away from the target.
-        # The first is always placed: of an empty mask, a generator cannot make a picture.
+        # Where any is wanted, the first stays: a generator cannot make a picture of nothing.
         beyond = (covered - target_px > target_px - c.covered) & (gain > 0) & (c.covered > 0)
         accept, full = fits & ~beyond, fits & (beyond | (covered >= target_px))
 

@@ -1,10 +1,12 @@
 """Samples drawn on the device are those of the host in distribution, and follow from the seed."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from semjax.analysis import split
 from semjax.data import augment, resident
 from semjax.data.crops import Crops
 
@@ -136,7 +138,6 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
     image = np.where(labels > 0, 1.0, -1.0).astype(np.float32)
     samples = resident.particles(
         [image] * 2,
-        [labels > 0] * 2,
         [labels] * 2,
         [good, good[:2]],
         tile_px=(32, 32),
@@ -155,3 +156,27 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
         weights |= set(np.unique(batch["where"]).round(6))
     # 20 and 40 px; the third always touches the border.
     assert weights <= {0.0, np.float32(1 / 20).round(6), np.float32(1 / 40).round(6)}
+
+
+def test_lines_between_particles_are_those_of_the_prediction():
+    labels = np.random.default_rng(0).integers(0, 4, (20, 30)).repeat(2, 0).repeat(3, 1)
+    found = np.asarray(resident.draw_lines(jnp.array(labels)))
+    np.testing.assert_array_equal(found, split.draw_lines(labels))
+    # They are drawn after tiles are turned, so that they lie on the same side in all of them.
+    halves = np.ones((32, 32), np.int32)
+    halves[:, 16:] = 2
+    samples = resident.particles(
+        [np.zeros((32, 32), np.float32)],
+        [halves],
+        [np.array([False, True, False])],
+        tile_px=(32, 32),
+        batch_size=16,
+        **QUIET,
+    )
+    (batch,) = draw(samples, [0])
+    ways = set()
+    for mask in batch["images"][..., 1] > 0:
+        rows, cols = np.nonzero(~mask)
+        ways.add("row" if (rows == 15).all() else "column" if (cols == 15).all() else "wrong")
+        assert rows.size == 32
+    assert ways == {"row", "column"}
