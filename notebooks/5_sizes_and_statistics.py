@@ -29,7 +29,7 @@ notebook.stages(work)
 # ## The distribution
 #
 # The minimum Feret diameter is the smallest distance between two parallel lines that touch the
-# particle: its width. Every particle counts once.
+# particle: its width. Every particle counts once, or with its border weight.
 
 # %%
 show(finding.histogram, work)

@@ -154,7 +154,11 @@ def scores(work: Work) -> pd.DataFrame:
 def histogram(work: Work) -> bytes:
     """Minimum Feret diameters with their log-normal fit."""
     values, unit = sizes(work)
-    return figures.histogram(values, xlabel="minimum Feret diameter", unit=unit)
+    table = particles(work)
+    weights = None
+    if making.settings_of(work).measure.border == "weights":
+        weights = table[table["kept"]]["border_weight"].to_numpy()
+    return figures.histogram(values, weights, xlabel="minimum Feret diameter", unit=unit)
 
 
 def statistics(work: Work) -> pd.DataFrame:
