@@ -76,10 +76,8 @@ def run(
             "be rescaled for it; leave --rescale away"
         )
     model = model._replace(recipe=recipe)
-    if calibration is None:
-        calibration = 1.0
-        if (doubt := measuring.doubt_calibration(model)) and processes.leads():
-            logging.warning("%s", doubt)
+    told = calibration is not None or pixel_size_nm is not None
+    calibration = calibration or 1.0
     settings = {
         "made by": "segment",
         "pixel_size_nm": pixel_size_nm,
@@ -106,6 +104,8 @@ def run(
             _compare(work.path, before, facts)
         elif processes.leads():
             write_json(work.path / "measured.json", {"format": measured.FORMAT, **facts})
+        if calibrated and not told and (doubt := measuring.doubt_calibration(model)):
+            logging.warning("%s", doubt)
         if not calibrated:
             logging.warning("no pixel size in the images' tags; results are in pixels")
         if not rescale:

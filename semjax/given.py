@@ -7,17 +7,9 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from semjax import truth
 from semjax.data import annotations, images
 
-# What a stage reads beside what other stages made, as settings of the data.
-READS = {
-    "shapes": ("outlines",),
-    "masks": ("images",),
-    "translate": ("images",),
-    "segment": ("images",),
-    "measure": ("images",),
-    "score": ("truth", "classes"),
-}
 Files = dict[str, dict[str, tuple[int, int, str]]]
 
 
@@ -58,16 +50,38 @@ def changes(before: Mapping, config: ConfigDict, name: str) -> list[str]:
     return lines
 
 
-def _paths(config: ConfigDict, name: str) -> dict[str, list[Path]]:
-    settings = READS.get(name, ())
-    if config.data.source != "folder":
-        settings = [setting for setting in settings if setting in ("truth", "classes")]
-    places = {setting: Path(config.data[setting]) for setting in settings if config.data[setting]}
-    left_out = {str(stem) for stem in config.data.exclude}
+def reads(config: ConfigDict, name: str) -> tuple[str, ...]:
+    """What a stage reads beside what other stages made, as settings of the data."""
+    manual = {"segment": config.segment.pairs, "classify": config.classify.labels}
+    if name in manual and manual[name] == "manual":
+        return ("images", "truth") if name == "segment" else ("images", "truth", "classes")
     return {
-        setting: [path for path in _list_files(place) if path.stem not in left_out]
-        for setting, place in places.items()
-    }
+        "shapes": ("outlines",),
+        "classify": (),
+        "score": ("images", "truth", "classes"),
+    }.get(name, ("images",))
+
+
+def _paths(config: ConfigDict, name: str) -> dict[str, list[Path]]:
+    data = config.data
+    left_out = {str(stem) for stem in data.exclude}
+    found = {}
+    for setting in reads(config, name):
+        own = data.source == "folder" or setting in ("truth", "classes")
+        if not (own and data[setting]):
+            continue
+        paths = _list_files(Path(data[setting]))
+        if setting == "outlines":
+            if _is_same_folder(data.outlines, data.images):  # whose pictures are no outlines
+                paths = [path for path in paths if not images.may_read(path)]
+        else:
+            paths = [path for path in paths if truth.image_of(path) not in left_out]
+        found[setting] = paths
+    return found
+
+
+def _is_same_folder(one: str, other: str) -> bool:
+    return bool(one and other) and Path(one).resolve() == Path(other).resolve()
 
 
 def _list_files(place: Path) -> list[Path]:

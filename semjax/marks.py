@@ -133,7 +133,9 @@ def plan(
     for name in STAGES:
         rests = name not in actions and any(name in needed(config, n) for n in names)
         if rests and (mark := _done(work, name)):
-            _compare(mark["settings"], settings(config, name), work, name, finished=True)
+            _compare(
+                mark["settings"], settings(config, name), work, name, finished=True, runs=False
+            )
     return actions
 
 
@@ -181,14 +183,22 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _compare(
-    old: Mapping[str, Any], new: Mapping[str, Any], work: Work, name: str, *, finished: bool
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    work: Work,
+    name: str,
+    *,
+    finished: bool,
+    runs: bool = True,
 ) -> None:
     if differences := changed(old, new):
         state = "was made" if finished else "was begun"
         raise ValueError(
             f"{name} in {work.path} {state} with other settings:\n"
             + "\n".join(differences)
-            + f"\nPut them back, make the stage again with --redo={name}, "
+            + f"\nPut them back, make the stage again with --redo={name}"
+            + ("" if runs else " (and --stages left away, or the stage among them)")
+            + ", "
             "or give --workdir a new folder."
         )
 
@@ -215,6 +225,8 @@ def altered(config: ConfigDict, work: Work, name: str) -> list[str]:
     """What has happened to the user's files since a stage began with them, see `given.changes`."""
     from semjax import given
 
+    if work.stage(name).is_symlink():
+        return []  # told of where it was made
     mark = _done(work, name) or _read(work, name, "started")
     return given.changes(mark.get("files", {}), config, name) if mark else []
 

@@ -55,8 +55,9 @@ def doubt_calibration(model: Model) -> str:
     if factor == 1:
         return ""
     return (
-        f"the model's training images were calibrated by a factor of {factor:g}, these are not: "
-        "give the factor of their microscope as calibration, or 1 for none"
+        f"the model's training images were calibrated by a factor of {factor:g}, these are not; if "
+        f"they are of the same microscope, give --calibration={factor:g} (in Python, their pixel "
+        f"size times {factor:g})"
     )
 
 

@@ -1,5 +1,6 @@
 """The workflow: which stages run, which are skipped, resumed or made again."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,18 +70,22 @@ def run(
     return work
 
 
-def _look_for_changes(config: ConfigDict, work: Work, plan: Mapping[str, marks.Action]) -> None:
+def _look_for_changes(config: ConfigDict, work: Work, plan: dict[str, marks.Action]) -> None:
     """Tells of files that have changed since finished stages were made from them.
 
-    To make these again may take hours, or be what nobody wants: so it is left to the user.
+    To make these again may take hours, or be what nobody wants: so it is left to the user. A stage
+    that was interrupted starts again in the plan, unless a training would be lost.
 
     Raises:
-        ValueError: a stage that was interrupted would go on with other files.
+        ValueError: a training that was interrupted would go on with other files.
     """
     found: dict[str, list[str]] = {}
     for name, action in plan.items():
         lines = [] if action.kind == "again" else marks.altered(config, work, name)
         if lines and action.kind == "resume":
+            if not (work.stage(name) / "checkpoints").is_dir():
+                plan[name] = marks.Action("again", "starts again, since its files have changed")
+                continue
             raise ValueError(
                 f"{name} in {work.path} was begun with other files:\n  "
                 + "\n  ".join(lines)
@@ -90,8 +95,9 @@ def _look_for_changes(config: ConfigDict, work: Work, plan: Mapping[str, marks.A
             found.setdefault(line, []).append(name)
     for line, names in found.items():
         logging.warning(
-            "%s; %s finished without that, and stays as it is unless --redo=%s makes it again",
-            *(line, ", ".join(names), names[0]),
+            "%s; made before that and kept as they are: %s (--redo=NAME makes one of them again, and "
+            "what follows from it)",
+            *(line, ", ".join(names)),
         )
 
 
@@ -197,18 +203,17 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
     if config.data.source == "phantom":
         _draw_phantom(config, work)
     pictures = None
+    given: dict[str, set[str]] = {}
     if running != ["shapes"]:
         pictures = inputs.micrographs(config, work)
+    if pictures:
+        names = {picture.name for picture in pictures}
+        learning = [name for name in running if name in validate.on_given_masks(config)]
+        given = {name: inputs.trainable(config, work, name, names) for name in learning}
     outlines = None
     if "shapes" in running:
         outlines = inputs.given_outlines(config, work)
-    problems = validate.check_inputs(pictures, outlines, config)
-    learning = set(running) & set(validate.on_given_masks(config))
-    names = {picture.name for picture in pictures or ()}
-    for section in sorted(learning) if names else ():
-        number = len(inputs.trainable(config, work, section, names))
-        if number < 2:
-            problems.append(validate.describe_few(section, number))
+    problems = validate.check_inputs(pictures, outlines, config, given=given)
     if problems:
         raise ValueError(validate.describe(problems))
 
@@ -223,19 +228,27 @@ def _draw_phantom(config: ConfigDict, work: Work) -> None:
     if marks.drawn(work) != settings:
         from semjax import inputs
 
-        # A kill may come before the mark: what was drawn till then is known by its names.
-        ours = ("done.json", "truth.csv")
-        theirs = work.inputs.is_dir() and any(work.inputs.iterdir())
-        if theirs and not any((work.inputs / name).exists() for name in ours):
+        if _holds_others(work.inputs):
             raise ValueError(
                 f"{work.inputs} is where the phantom's files are to be drawn, but it holds files "
                 "of yours; move them, or give --workdir another folder"
             )
-        _remove(work.inputs)
-        for left in work.path.glob(".inputs-*"):  # by a run that was killed while it drew
+        if work.inputs.is_symlink():
+            work.inputs.unlink()
+        elif work.inputs.exists():  # out of the way at once, so that no kill leaves half of it
+            work.inputs.rename(work.path / f".inputs-{os.getpid()}")
+        for left in work.path.glob(".inputs-*"):  # some by runs that were killed
             shutil.rmtree(left)
         inputs.prepare(config, work)
         workdir.write_json(work.inputs / "done.json", settings)
+
+
+def _holds_others(folder: Path) -> bool:
+    """Whether somebody else's files lie where the phantom's belong; a kill may precede its mark."""
+    if not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir()):
+        return False
+    drawn = (folder / "truth.csv").exists() and any((folder / "images").glob("phantom_*.tif"))
+    return not (drawn or (folder / "done.json").exists())
 
 
 def _remove(folder: Path) -> None:

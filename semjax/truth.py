@@ -61,13 +61,18 @@ def _published(paths: dict[str, str], config: ConfigDict) -> dict[str, Path]:
         return {}
 
 
+def image_of(path: Path) -> str:
+    """Name of the image that a file of masks or classes, or of the image itself, belongs to."""
+    return _ENDING.sub("", path.stem)
+
+
 def _by_name(folder: str | Path) -> dict[str, Path]:
     """Files by the name of the image that they belong to: "a_mask.png" belongs to "a.tif"."""
     paths = images.list_images(folder)
     exact = {path.stem: path for path in paths}
     found: dict[str, Path] = {}
     for path in paths:
-        name = _ENDING.sub("", path.stem)
+        name = image_of(path)
         if name in exact:
             continue
         if name in found:

@@ -1,9 +1,11 @@
 """Checks of settings and inputs before the first second of training, all problems at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from semjax import settings, variants
@@ -12,6 +14,7 @@ from semjax.allowed import CHOICES, RANGES, SPANS
 TRAINED = ("shapes", "translate", "segment", "classify")
 STRIDE = 16  # of the MultiResUNet, four poolings
 THIN = 0.5  # of an outline's area is to be left when it is smoothed
+FEW = 0.1  # share of outlines of which that need not be true
 SMALLEST = {"v100": 32, "v120": 64}  # tiles below leave a discriminator nothing to judge
 
 
@@ -258,18 +261,37 @@ def _check_sources(config: ConfigDict, expect) -> None:
     )
 
 
-def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> list[Problem]:
+def check_inputs(
+    images: Sequence | None,
+    outlines: Any,
+    config: ConfigDict,
+    *,
+    given: Mapping[str, set[str]] = MappingProxyType({}),
+) -> list[Problem]:
     """Finds inputs that cannot work, from what has been read.
 
     Args:
-        images: micrographs, each with `path` and `image` (h, w), or None where none are needed.
+        images: micrographs, each with `name`, `path` and `image` (h, w), or None where none are
+            needed.
         outlines: uint8 (n, s, s), or None where no outlines are needed.
         config: settings, the variant laid over them.
+        given: for the stages that are to learn from given masks, names of the images with such.
 
     Returns:
         The problems; an empty list if there are none.
     """
     problems = []
+    for section, names in given.items():
+        if len(names) < 2:
+            what = "masks and classes" if section == "classify" else "masks"
+            problems.append(
+                Problem(
+                    f"the number of images with {what} to train {section} on",
+                    len(names),
+                    "at least 2, for one is held out",
+                    "name masks like their images, look at config.data.truth and .test_images",
+                )
+            )
     if images is not None and not images:
         problems.append(
             Problem(
@@ -279,10 +301,10 @@ def check_inputs(images: Sequence | None, outlines: Any, config: ConfigDict) -> 
                 "look at config.data.images and config.data.exclude",
             )
         )
-    sections = ["masks", "translate"] if _uses_shapes(config) else []
-    sections += on_given_masks(config)
     for micrograph in images or ():
         height, width = micrograph.image.shape
+        sections = ["masks", "translate"] if _uses_shapes(config) else []
+        sections += [section for section, names in given.items() if micrograph.name in names]
         tiles = {name: tuple(config[name].tile_px) for name in sections}
         large = [name for name, tile in tiles.items() if height < tile[0] or width < tile[1]]
         if large:
@@ -332,17 +354,6 @@ def on_given_masks(config: ConfigDict) -> list[str]:
     return [name for name in ("segment", "classify") if not _uses_synthesis(config, name)]
 
 
-def describe_few(section: str, number: int) -> Problem:
-    """Tells that a stage has too few images with given masks to learn from."""
-    what = "masks and classes" if section == "classify" else "masks"
-    return Problem(
-        f"the number of images with {what} to train {section} on",
-        number,
-        "at least 2, for one is held out",
-        "name masks like their images, look at config.data.truth and config.data.test_images",
-    )
-
-
 def _check_opening(outlines: Any, opening_px: int) -> list[Problem]:
     """Refuses to smooth drawn outlines so much that thin particles would be missing among them."""
     from semjax.synth.outlines import clean
@@ -351,7 +362,13 @@ def _check_opening(outlines: Any, opening_px: int) -> list[Problem]:
         (clean(outline[None], opening_px=opening_px).sum(), outline.sum()) for outline in outlines
     ]
     thin = sum(left < THIN * area for left, area in areas)
-    if not thin:
+    if thin <= FEW * len(areas):
+        if thin:
+            logging.warning(
+                "%d of %d outlines are so thin that smoothing (shapes.opening_px) takes half of "
+                "them away: such particles will be rare in the masks",
+                *(thin, len(areas)),
+            )
         return []
     allowed = f"less: {thin} of {len(areas)} outlines are so thin that it takes half of them away"
     return [Problem("config.shapes.opening_px", opening_px, allowed, "set it lower, 0 for none")]

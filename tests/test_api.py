@@ -107,7 +107,7 @@ def test_images_and_particles_unlike_those_of_the_training_are_told(model, discs
 def test_a_calibration_of_the_training_is_told_of(model, discs, write_image, tmp_path):
     path = write_image(tmp_path / "a.tif", discs[0])
     model = model._replace(trained=model.trained | {"calibration": 1.05})
-    with pytest.warns(UserWarning, match="calibrated by a factor of 1.05, these are not: give"):
+    with pytest.warns(UserWarning, match="by a factor of 1.05, these are not; if.*size times 1.05"):
         semjax.segment(model, path)
     semjax.segment(model, path, pixel_size_nm=5.2)  # the user has seen to it
 

@@ -7,6 +7,7 @@ import pytest
 
 from semjax import given, settings
 from semjax.report import figures
+from semjax.workdir import STAGES
 
 
 @pytest.fixture
@@ -46,18 +47,36 @@ def test_each_change_is_named(config, tmp_path):
 
 def test_images_that_are_left_out_do_not_matter(config, tmp_path):
     before = given.files(config, "segment")
+    (tmp_path / "truth").mkdir()
+    config.data.truth = str(tmp_path / "truth")
+    scored = given.files(config, "score")
     config.data.exclude = ("worse",)
-    figures.write_png(tmp_path / "images" / "worse.png", np.zeros((8, 8), np.uint8))
+    for path in ("images/worse.png", "truth/worse_mask.png"):
+        figures.write_png(tmp_path / path, np.zeros((8, 8), np.uint8))
     assert given.changes(before, config, "segment") == []
+    assert given.changes(scored, config, "score") == []
+    figures.write_png(tmp_path / "outlines" / "worse.png", np.zeros((8, 8), np.uint8))
+    assert "worse.png" in given.files(config, "shapes")["outlines"]  # it is learnt from
+
+
+def test_micrographs_beside_outlines_are_no_outlines(config, tmp_path):
+    config.data.outlines = str(tmp_path / "images" / ".")
+    (tmp_path / "images" / "0.zip").write_bytes(b"rois")
+    assert list(given.files(config, "shapes")["outlines"]) == ["0.zip"]
 
 
 def test_every_stage_knows_what_it_reads(config, tmp_path):
     (tmp_path / "truth").mkdir()
     config.data.truth = str(tmp_path / "truth")
-    reads = {name: list(given.files(config, name)) for name in given.READS}
-    assert reads.pop("shapes") == ["outlines"] and reads.pop("score") == ["truth"]
+    reads = {name: list(given.files(config, name)) for name in STAGES}
+    assert reads.pop("shapes") == ["outlines"] and reads.pop("classify") == []
+    assert reads.pop("score") == ["images", "truth"]
     assert all(kinds == ["images"] for kinds in reads.values())
-    assert given.files(config, "filter") == {}
+    config.segment.pairs = config.classify.labels = "manual"
+    config.data.classes = str(tmp_path / "truth")
+    assert list(given.files(config, "segment")) == ["images", "truth"]
+    assert list(given.files(config, "classify")) == ["images", "truth", "classes"]
+    config.data.classes = ""
     config.data.source = "tio2"
     assert given.files(config, "measure") == {} and list(given.files(config, "score")) == ["truth"]
 

@@ -233,7 +233,7 @@ def test_a_folder_of_the_users_own_is_not_drawn_over(tmp_path, stages):
         run(tmp_path, stages)
     assert (tmp_path / "inputs" / "mine.tif").read_text() == "mine"
     assert not (tmp_path / "config.json").exists()  # nor is the variant settled
-    (tmp_path / "inputs" / "mine.tif").unlink()
+    (tmp_path / "inputs" / "mine.tif").rename(tmp_path / "inputs" / ".mine.tif")
     assert run(tmp_path, stages) == NAMES
 
 
@@ -253,19 +253,33 @@ def test_files_that_came_later_are_told_of(tmp_path, stages, folders, caplog):
     caplog.clear()
     assert run(tmp_path / "run", stages, **folders) == []
     (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "config.data.images: new: b.png; masks, translate, segment, measure finished" in told
+    assert "config.data.images: new: b.png; made before that and kept as they are: masks," in told
     assert run(tmp_path / "run", stages, redo=["measure"], **folders) == ["measure", "score"]
 
 
-def test_an_interrupted_stage_does_not_go_on_with_other_files(tmp_path, stages, folders):
+def test_an_interrupted_training_does_not_go_on_with_other_files(tmp_path, stages, folders):
     stages.fail = "translate"
     with pytest.raises(FloatingPointError):
         run(tmp_path / "run", stages, **folders)
+    (tmp_path / "run" / "3_translate" / "checkpoints").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"other")
     stages.fail = None
     with pytest.raises(ValueError, match=r"begun with other files:\n +config.data.images: changed"):
         run(tmp_path / "run", stages, **folders)
     assert run(tmp_path / "run", stages, redo=["translate"], **folders)[0] == "translate"
+
+
+def test_a_file_that_was_mended_lets_the_stage_start_again(tmp_path, stages, folders):
+    (tmp_path / "truth").mkdir()
+    folders["data__truth"] = str(tmp_path / "truth")
+    (tmp_path / "truth" / "a.png").write_bytes(b"bad")
+    stages.fail = "score"
+    with pytest.raises(FloatingPointError):
+        run(tmp_path / "run", stages, **folders)
+    (tmp_path / "truth" / "a.png").write_bytes(b"good")
+    stages.fail = None
+    assert run(tmp_path / "run", stages, **folders) == ["score"]
+    assert (tmp_path / "run" / "8_score" / "steps.txt").read_text() == "x"
 
 
 def test_settings_of_a_stage_that_does_not_run_are_not_written_over(tmp_path, stages):

@@ -66,6 +66,9 @@ def test_thin_particles_of_a_label_image_stay_apart(tmp_path):
         labels[8 * i + 2 : 8 * i + 4, 5:35] = i + 1  # needles of 2 px: no label fills 3 x 3 px
     Image.fromarray(labels).save(tmp_path / "a.png")
     assert (truth.read_labels(tmp_path / "a.png", labels.shape) == labels).all()
+    labels[34:39, 5:12] = 5  # one that does, and has the highest label
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    assert (truth.read_labels(tmp_path / "a.png", labels.shape) == labels).all()
 
 
 def test_what_can_be_trained_on_has_masks_and_classes_and_is_not_tested(config, work, tmp_path):

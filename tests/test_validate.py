@@ -168,14 +168,20 @@ def test_given_masks_beside_the_synthesis_need_tiles_of_their_own(config):
     config.segment.pairs, config.data.truth = "manual", str(Path(__file__).parent)
     config.masks.tile_px = config.translate.tile_px = (128, 128)
     config.segment.tile_px = (256, 256)
-    (problem,) = validate.check_inputs([picture(200, 300)], None, config)
-    assert "config.segment.tile_px, (256, 256)" in problem.allowed
+    pictures = [picture(200, 300), picture(200, 300)]
+    pictures[1].name = "b"
+    (problem,) = validate.check_inputs(pictures, None, config, given={"segment": {"a", "c"}})
+    assert "config.segment.tile_px, (256, 256)" in problem.allowed  # the second has no mask
+    (problem,) = validate.check_inputs(pictures[1:], None, config, given={"segment": {"a"}})
+    assert "images with masks to train segment on" in problem.name and problem.value == 1
 
 
 def test_smoothing_must_not_take_thin_outlines_away(config):
     outlines = np.zeros((2, 64, 64), np.uint8)
     outlines[0, 20:40, 20:40] = 1
     outlines[1, 20:40, 30:34] = 1  # 4 px wide
+    config.shapes.opening_px = 7
+    assert validate.check_inputs(None, outlines[[0] * 30 + [1]], config) == []
     config.shapes.opening_px = 7
     (problem,) = validate.check_inputs(None, outlines, config)
     assert problem.name == "config.shapes.opening_px" and "1 of 2 outlines" in problem.allowed

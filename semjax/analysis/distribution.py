@@ -7,6 +7,7 @@ import numpy as np
 from semjax.analysis import clustered
 
 _BLOCK = 2**22  # resampled values held at once
+NO_SPREAD = 1e-9  # of the mean; a smaller standard deviation is a rounding error
 
 
 def _statistics(values: np.ndarray, nano_nm: float) -> dict[str, np.ndarray]:
@@ -152,7 +153,7 @@ def summarize(
     intervals = {}
     if whole and bootstrap > 1:
         intervals = _by_images(values, weights, cluster, found, nano_nm, bootstrap, seed)
-    elif values.size > 1 and bootstrap > 0:
+    elif not whole and values.size > 1 and bootstrap > 0:
         rng = np.random.default_rng(seed)
         rows = max(1, _BLOCK // values.size)
         blocks = [
@@ -195,10 +196,15 @@ def _by_images(
     n = int(cluster.max()) + 1
     intervals = {}
     for (name, value), column in zip(found.items(), drawn.T, strict=True):
-        if name != "share_below_nano" and column.min() > 0:
-            ends = clustered.student_intervals(np.array([value]), column[:, None], n)[0]
-        else:
+        if name == "share_below_nano":
             ends = clustered.percentile_interval(column, n)
+        else:
+            # A sample of one particle again and again has no spread to tell of.
+            column = column[column > NO_SPREAD * found["mean"]] if name == "sd" else column
+            if column.size < 2:
+                ends = (value, value)
+            else:
+                ends = clustered.student_intervals(np.array([value]), column[:, None], n)[0]
         intervals[name] = [float(end) for end in ends]
     low, high = intervals["geometric_sd"]
     intervals["geometric_sd"] = [max(low, 1.0), high]  # none is below

@@ -153,8 +153,8 @@ def read_labels(path: str | Path) -> np.ndarray:
 def is_mask(picture: np.ndarray, path: str | Path = "") -> bool:
     """Whether a picture is black and white, its edges soft or not; otherwise it counts particles.
 
-    Of soft edges no value but white fills a square of 3 x 3 px anywhere. JPEGs are always masks:
-    compression blurs their two values.
+    Of soft edges no value but white fills a square of 3 x 3 px anywhere, nor does a piece of one
+    value lie by itself. JPEGs are always masks: compression blurs their two values.
 
     Args:
       picture: (h, w) numbers or bool.
@@ -162,9 +162,17 @@ def is_mask(picture: np.ndarray, path: str | Path = "") -> bool:
     """
     if Path(path).suffix.lower() in (".jpg", ".jpeg") or np.unique(picture).size <= 2:
         return True
+    picture = picture.astype(np.float32)
     flat = ndimage.minimum_filter(picture, 3) == ndimage.maximum_filter(picture, 3)
     solid = np.unique(picture[flat])
-    return bool((solid[solid != 0] == picture.max()).all() and solid.any())
+    if not solid.any() or (solid[solid != 0] != picture.max()).any():
+        return False
+    pieces, n = ndimage.label(picture > 0)
+    index = np.arange(1, n + 1)
+    least, most = (of(picture, pieces, index) for of in (ndimage.minimum, ndimage.maximum))
+    area = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
+    alone = (least == most) & (most < picture.max()) & (area >= 9)
+    return not alone.any()
 
 
 def read_colors(path: str | Path) -> np.ndarray:

@@ -72,6 +72,18 @@ def test_few_images_and_images_of_one_particle():
         summarize(values, images=np.arange(3), seed=0)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_image_with_a_single_particle_does_not_spoil_the_spread(weighted):
+    rng = np.random.default_rng(1)
+    values = rng.normal(150, 25, 161)
+    images = np.repeat(np.arange(5), [40, 40, 40, 40, 1])
+    weights = rng.uniform(1, 1.4, 161) if weighted else None
+    for seed in range(5):
+        found = summarize(values, weights, images=images, seed=seed, bootstrap=400)
+        low, high = found["sd_interval"]
+        assert 0.4 * found["sd"] < low < found["sd"] < high < 2.5 * found["sd"]
+
+
 def test_values_by_hand():
     result = summarize(np.array([50.0, 100.0, 200.0]), seed=0, bootstrap=0)
     assert result["mean"] == pytest.approx(350 / 3)

@@ -247,8 +247,9 @@ def test_the_calibration_of_the_training_is_told_where_none_is_given(segment, br
     (bright / "model.json").write_text(json.dumps(described))
     code, said = segment()
     assert code == 0 and "were calibrated by a factor of 1.05, these are not" in said
-    code, said = segment("--calibration=1", out=tmp_path / "none")
-    assert code == 0 and "were calibrated" not in said
+    for i, known in enumerate(("--calibration=1", "--pixel_size_nm=5")):
+        code, said = segment(known, out=tmp_path / f"none {i}")
+        assert code == 0 and "were calibrated" not in said
     described["trained"]["calibration"] = "1.05"
     (bright / "model.json").write_text(json.dumps(described))
     code, said = segment(out=tmp_path / "damaged")
