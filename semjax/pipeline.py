@@ -95,8 +95,8 @@ def _look_for_changes(config: ConfigDict, work: Work, plan: dict[str, marks.Acti
             found.setdefault(line, []).append(name)
     for line, names in found.items():
         logging.warning(
-            "%s; made before that and kept as they are: %s (--redo=NAME makes one of them again, and "
-            "what follows from it)",
+            "%s; made before that and kept as they are: %s (--redo=NAME makes one of them again, "
+            "and what follows from it)",
             *(line, ", ".join(names)),
         )
 
