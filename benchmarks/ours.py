@@ -1,6 +1,8 @@
 """Our side of every piece."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -172,7 +174,9 @@ def masks(piece: Piece) -> Job:
 def start_up(piece: Piece) -> Job:
     """A new process each time."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    workdir = Path(tempfile.gettempdir()) / f"semjax-benchmarks-{os.getuid()}"
+    # A new one: what another version has left there would not go on.
+    workdir = tempfile.mkdtemp(prefix="semjax-benchmarks-")
+    atexit.register(shutil.rmtree, workdir, ignore_errors=True)
     command = {
         "import": ["-c", "import semjax"],
         "help": ["-m", "semjax", "run", "--help"],
