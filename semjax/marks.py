@@ -223,12 +223,14 @@ def start(config: ConfigDict, work: Work, name: str) -> dict[str, Any]:
 
 def altered(config: ConfigDict, work: Work, name: str) -> list[str]:
     """What has happened to the user's files since a stage began with them, see `given.changes`."""
-    from semjax import given
-
     if work.stage(name).is_symlink():
         return []  # told of where it was made
     mark = _done(work, name) or _read(work, name, "started")
-    return given.changes(mark.get("files", {}), config, name) if mark else []
+    if not (mark and mark.get("files")):
+        return []
+    from semjax import given
+
+    return given.changes(mark["files"], config, name)
 
 
 def pause(work: Work, name: str, mark: Mapping[str, Any], *, seconds: float) -> None:
