@@ -182,7 +182,6 @@ def test_smoothing_must_not_take_thin_outlines_away(config):
     outlines[1, 20:40, 30:34] = 1  # 4 px wide
     config.shapes.opening_px = 7
     assert validate.check_inputs(None, outlines[[0] * 30 + [1]], config) == []
-    config.shapes.opening_px = 7
     (problem,) = validate.check_inputs(None, outlines, config)
     assert problem.name == "config.shapes.opening_px" and "1 of 2 outlines" in problem.allowed
     config.shapes.opening_px = 3

@@ -15,6 +15,7 @@ from jax import lax
 
 from semjax.data.augment import BLOTCH_PX
 from semjax.data.crops import Crops
+from semjax.synth.place import flat_mask
 
 Array = jax.Array
 
@@ -167,13 +168,14 @@ def particles(
         corner = _corner(keys[0], arrays["sizes"][index], tile_px)
         cut = [_cut(arrays[x], index, corner, tile_px) for x in ("images", "labels")]
         image, tile = dihedral(keys[1], *cut)
+        mask = flat_mask(tile, line_px=1) > 0  # as `semjax.analysis.split` draws lines
         image = photometric(keys[2], _to_signed(image), **grey)
         area = jnp.zeros(n_labels).at[tile].add(1.0)
         weight = jnp.where(area > 0, 1.0 / jnp.maximum(area, 1.0), 0.0).at[0].set(0.0)
         for line in (tile[0], tile[-1], tile[:, 0], tile[:, -1]):
             weight = weight.at[line].set(0.0)
         return {
-            "images": jnp.stack([image, jnp.where(draw_lines(tile), 1.0, -1.0)], axis=-1),
+            "images": jnp.stack([image, jnp.where(mask, 1.0, -1.0)], axis=-1),
             "targets": arrays["good"][index][tile][..., None].astype(jnp.float32),
             "where": weight[tile][..., None],
         }
@@ -185,13 +187,6 @@ def particles(
         "good": verdicts,
     }
     return Resident(arrays, len(levels), make, (batch_size,))
-
-
-def draw_lines(labels: Array) -> Array:
-    """Mask (h, w) with lines between particles that touch, as `semjax.analysis.split` draws it."""
-    right, below = jnp.pad(labels[:, 1:], ((0, 0), (0, 1))), jnp.pad(labels[1:], ((0, 1), (0, 0)))
-    joined = [(other == 0) | (other == labels) for other in (right, below)]
-    return (labels > 0) & joined[0] & joined[1]
 
 
 def dihedral(key: Array, *arrays: Array, rotate: bool = True) -> tuple[Array, ...]:

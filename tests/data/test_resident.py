@@ -9,6 +9,7 @@ from scipy import ndimage
 from semjax.analysis import split
 from semjax.data import augment, resident
 from semjax.data.crops import Crops
+from semjax.synth.place import flat_mask
 
 QUIET = {"brightness": 0.0, "contrast": 0.0, "noise": 0.0, "blur_px": 0.0}
 STILL = {"strength": 0.0, **QUIET}
@@ -160,7 +161,7 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
 
 def test_lines_between_particles_are_those_of_the_prediction():
     labels = np.random.default_rng(0).integers(0, 4, (20, 30)).repeat(2, 0).repeat(3, 1)
-    found = np.asarray(resident.draw_lines(jnp.array(labels)))
+    found = np.asarray(flat_mask(jnp.array(labels), line_px=1))
     np.testing.assert_array_equal(found, split.draw_lines(labels))
     # They are drawn after tiles are turned, so that they lie on the same side in all of them.
     halves = np.ones((32, 32), np.int32)

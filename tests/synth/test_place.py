@@ -275,8 +275,12 @@ def test_bad_options(options, message):
 
 
 def test_sizes_may_differ_to_one_side_only():
-    made = draw(ellipses(), size="lognormal", size_range=(1.0, 1.8))
-    assert made.whole_area_px.max() > 0
+    bank = ellipses()
+    made = draw(bank, size="lognormal", size_range=(1.0, 1.8))
+    areas = made.whole_area_px[made.whole_area_px > 0]
+    assert areas.size > 10
+    assert areas.min() > 0.9 * bank.sum(axis=(1, 2)).min()  # none is smaller than drawn
+    assert areas.max() > 1.1 * bank.sum(axis=(1, 2)).max()
 
 
 @pytest.mark.parametrize("bank", [np.zeros((0, 16, 16)), np.zeros((2, 16, 16)), np.ones((16, 16))])
