@@ -37,7 +37,7 @@ def list_pieces(on_cpu: bool) -> dict[str, Piece]:
     """All pieces by name, in the order of the table."""
     variant = "cpu" if on_cpu else "gpu"
     full = {"tile_px": (128, 128), "batch_size": 1} if on_cpu else {"dtype": "bfloat16"}
-    image = {"image_px": (712, 1024), "tile_px": (400, 400)}
+    image = {"image_px": (712, 1024), "tile_px": (720, 576)}
     narrow, wide = {"filters": 8} | image, {"filters": 16} | image
 
     def alone(kind: str, what: str, must: float | None, goal: float | None, **changes: Any):

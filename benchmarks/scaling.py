@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import cases, cost
-from semjax import networks, settings, variants
+from semjax import networks, predict, settings, variants
+from semjax.data import tiles
 
 RATES = {  # FLOP/s a device, assumed: 40 % of an H200's matrix rate in bf16; TF32 for the first
     "shapes": 80e12,
@@ -26,7 +27,7 @@ LINKS = {  # bytes/s a device can send, s for a message; assumed, from the maker
     "Ethernet, 100 Gbit/s": (12.5e9, 50e-6),
 }
 DEVICES = (1, 2, 4, 5, 8, 16, 32, 64)
-IMAGE_PX = (1024, 712)
+IMAGE_PX, TILE_PX = (712, 1024), (720, 576)  # as in configs/tio2.py
 
 
 def count_bytes(network, shape, **kwargs):
@@ -82,11 +83,8 @@ def seconds(n, batch, flops, size, rate, bandwidth, latency):
 
 def predict_flops(c):
     """Operations for one micrograph: four views by the segmenter, one by the classifier."""
-    tile, overlap = c.measure.tile_px, 64
-    n_tiles = math.prod(
-        1 + math.ceil(max(side - of, 0) / (of - overlap))
-        for side, of in zip(IMAGE_PX, tile, strict=True)
-    )
+    tile = TILE_PX
+    n_tiles = len(tiles.origins(IMAGE_PX, tile, predict.OVERLAP_PX, predict.GRID_PX))
     total = 0.0
     for part, table, channels, outputs, views in (
         (c.segment, networks.SEGMENTERS, 1, 3, 4 if c.measure.flips else 1),

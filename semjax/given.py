@@ -7,7 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from semjax import truth
-from semjax.data import annotations, images
+from semjax.data import annotations, images, tio2
 
 Files = dict[str, dict[str, tuple[int, int, str]]]
 
@@ -17,7 +17,8 @@ def files(config: ConfigDict, name: str) -> Files:
 
     Returns:
         By setting and name: bytes, time of the last change in ns, SHA-256. Without the settings
-        that are empty, and files of the published data and of the phantom, which never change.
+        that are empty, and files of the published data and of the phantom, which never change; but
+        with the masks that score, since a copy of the published data may come to hold more.
     """
     return {
         setting: {path.name: _describe(path) for path in paths}
@@ -67,6 +68,8 @@ def _paths(config: ConfigDict, name: str) -> dict[str, list[Path]]:
     found = {}
     for setting in reads(config, name):
         own = data.source == "folder" or setting in ("truth", "classes")
+        if name == "score" and data.source == "tio2" and own and not data[setting]:
+            found |= _list_published(setting, config)
         if not (own and data[setting]):
             continue
         paths = _list_files(Path(data[setting]))
@@ -77,6 +80,19 @@ def _paths(config: ConfigDict, name: str) -> dict[str, list[Path]]:
             paths = [path for path in paths if truth.image_of(path) not in left_out]
         found[setting] = paths
     return found
+
+
+def _list_published(setting: str, config: ConfigDict) -> dict[str, list[Path]]:
+    """Published masks, or masks of classes, that the copy in use holds; nothing without a copy."""
+    published = tio2.mask_paths() if setting == "truth" else tio2.class_mask_paths(4)
+    try:
+        copied = tio2.list_copied(published, folder=config.data.folder)
+    except FileNotFoundError:  # the copy is gone, which says nothing of the masks
+        return {}
+    left_out = {str(stem) for stem in config.data.exclude}
+    if copied is None:
+        return {}
+    return {setting: [path for name, path in copied.items() if name not in left_out]}
 
 
 def _is_same_folder(one: str, other: str) -> bool:

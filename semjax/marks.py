@@ -77,7 +77,7 @@ def settings(config: ConfigDict, name: str) -> dict[str, Any]:
         "score": True,
     }.get(name, False)
     left_out = {"folder"}  # where the verified copy lies does not matter
-    if not uses_truth:
+    if not uses_truth or (name == "segment" and config.segment.pairs == "tsem"):
         left_out.add("truth")
     if name == "shapes":  # which sees of the micrographs no more than the size of their pixels
         left_out |= {"clean", "test_images"}

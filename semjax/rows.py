@@ -96,7 +96,7 @@ def check(config: ConfigDict) -> None:
             raise ValueError(f"row {name!r}: {validate.describe(problems)}")
 
 
-def run(config: ConfigDict, work: Work) -> None:
+def run(config: ConfigDict, work: Work, *, redo: Sequence[str] = ()) -> None:
     """Runs all rows and writes `table.csv`, `table.md` and `table.png` into the work folder.
 
     With repeats, `spread.csv` says how far their results differ.
@@ -104,7 +104,10 @@ def run(config: ConfigDict, work: Work) -> None:
     Args:
         config: settings of the run itself, with its variant, and `rows`.
         work: the work folder of the finished run.
+        redo: stages that were made again in it. Of these, `score` is made again in the rows as
+            well, so that all of the table is held against one truth; a row's own trainings are not.
     """
+    again = [stage for stage in redo if stage == "score"]
     folders = {OURS: work}
     # Nothing that rows share is made again meanwhile.
     with work.lock() if processes.leads() else nullcontext():
@@ -116,7 +119,7 @@ def run(config: ConfigDict, work: Work) -> None:
             processes.meet(f"row {name}")
             logging.info("row %s", name)
             try:
-                pipeline.run(settings, row.path)
+                pipeline.run(settings, row.path, redo=again)
             except ValueError as error:
                 raise ValueError(
                     f"row {name!r}: {error}\nTo have the row made anew, delete {row.path}."
@@ -252,7 +255,7 @@ def _legacy(work: Work, method: str) -> dict:
 
 
 def _sizes(folders: dict[str, Work]) -> tuple[dict[str, pd.Series], str]:
-    """Minimum Feret diameters by row, the truth's first where they are known, and their unit."""
+    """Minimum Feret diameters and their unit: the truth's, where known, the rows', the others'."""
     tables = {
         name: pd.read_csv(work.measure / "particles.csv", dtype={"image": str})
         for name, work in folders.items()
@@ -267,4 +270,9 @@ def _sizes(folders: dict[str, Work]) -> tuple[dict[str, pd.Series], str]:
         found["truth"] = known[f"min_feret_{unit}"]
         judged = set(known["image"])
         chosen = {name: table[table["image"].isin(judged)] for name, table in chosen.items()}
-    return found | {name: table[f"min_feret_{unit}"] for name, table in chosen.items()}, unit
+    found |= {name: table[f"min_feret_{unit}"] for name, table in chosen.items()}
+    beside = folders[OURS].score / "beside_sizes.csv"
+    if beside.exists():
+        for method, table in pd.read_csv(beside).groupby("method", sort=False):
+            found[f"{method}, fixed rule"] = table[f"min_feret_{unit}"]
+    return found, unit

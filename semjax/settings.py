@@ -168,7 +168,7 @@ def get_config() -> ConfigDict:
     e.split = "markers"  # markers (needs target=instances) or watershed
     e.flips = True  # average the segmenter over an image and its flips
     e.min_area_px = 0  # smaller specks are dropped; 0: smaller than what the masks have
-    e.tile_px = (400, 400)  # images are predicted in such tiles; sides multiples of 16
+    e.tile_px = (432, 432)  # images are predicted in such tiles; sides multiples of 16
     e.border = "drop"  # particles cut by it: drop, or weights (and whole ones stand for them)
     e.bootstrap = 1000  # samples for the 95 % intervals
     e.nano_nm = 100.0  # the share of particles below this minimum Feret diameter is reported

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from semjax import given, settings
+from semjax.data import tio2
 from semjax.report import figures
 from semjax.workdir import STAGES
 
@@ -65,7 +66,25 @@ def test_micrographs_beside_outlines_are_no_outlines(config, tmp_path):
     assert list(given.files(config, "shapes")["outlines"]) == ["0.zip"]
 
 
-def test_every_stage_knows_what_it_reads(config, tmp_path):
+def test_a_copy_of_the_published_data_that_holds_more_masks(config, tmp_path):
+    config.data.source, config.data.folder = "tio2", str(tmp_path)
+    masks = [tmp_path / path for path in tio2.mask_paths().values()]
+    masks[0].parent.mkdir(parents=True)
+    for mask in masks[:2]:
+        figures.write_png(mask, np.zeros((8, 8), np.uint8))
+    before = given.files(config, "score")
+    assert sorted(before["truth"]) == sorted(mask.name for mask in masks[:2])
+    assert before["classes"] == {} and given.files(config, "measure") == {}
+    figures.write_png(masks[2], np.zeros((8, 8), np.uint8))
+    assert given.changes(before, config, "score") == [f"config.data.truth: new: {masks[2].name}"]
+    config.data.exclude = (list(tio2.mask_paths())[2],)
+    assert given.changes(before, config, "score") == []
+    config.data.folder = str(tmp_path / "gone")
+    assert given.changes(before, config, "score") == []
+
+
+def test_every_stage_knows_what_it_reads(config, tmp_path, monkeypatch):
+    monkeypatch.delenv(tio2.ENVIRONMENT, raising=False)
     (tmp_path / "truth").mkdir()
     config.data.truth = str(tmp_path / "truth")
     reads = {name: list(given.files(config, name)) for name in STAGES}

@@ -80,10 +80,11 @@ def probabilities(network, image, tile_px, dtype) -> np.ndarray:
     """What `semjax.predict.probabilities` gives: the mean over four flips, (h, w, outputs)."""
     views = (slice(None), slice(None, None, -1))
     total = np.float32(0)
+    overlap = min(predict.OVERLAP_PX, min(tile_px) // 2), predict.GRID_PX
     autocast = torch.autocast(build.device().type, dtype, enabled=dtype == torch.bfloat16)
     for view in [(rows, columns) for rows in views for columns in views]:
-        cut, origins = tiles.cut(image[view][..., None], tile_px, predict.OVERLAP_PX)
-        size = -(-len(cut) // -(-len(cut) // predict.BATCH))
+        cut, origins = tiles.cut(image[view][..., None], tile_px, *overlap)
+        size = -(-len(cut) // -(-len(cut) // predict.per_call(tile_px)))
         out = []
         for start in range(0, len(cut), size):
             batch = cut[start : start + size]
@@ -95,7 +96,7 @@ def probabilities(network, image, tile_px, dtype) -> np.ndarray:
             # Back to rows, columns, channels, as they lie in memory.
             found = torch.sigmoid(logits).permute(0, 2, 3, 1)[: size - missing]
             out.append(found.cpu().numpy())
-        joined = tiles.join(np.concatenate(out), origins, image.shape, predict.OVERLAP_PX)
+        joined = tiles.join(np.concatenate(out), origins, image.shape, *overlap)
         total = total + joined[view]
     return total / np.float32(4)
 

@@ -97,7 +97,7 @@ def act(values: flags.FlagValues) -> int:
         if (config.rows or config.repeats) and stages is None:
             from semjax import rows
 
-            rows.run(config, work)
+            rows.run(config, work, redo=values.redo)
     return 0
 
 

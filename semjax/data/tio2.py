@@ -156,9 +156,18 @@ def available(
       folder: an existing copy of the archive, see `fetch`.
       base_url: see `fetch`.
     """
-    if copy := _find_copy(folder):
-        return {name: copy / p for name, p in paths.items() if (copy / p).is_file()}
+    copied = list_copied(paths, folder=folder)
+    if copied is not None:
+        return copied
     return dict(zip(paths, fetch(paths.values(), base_url=base_url), strict=True))
+
+
+def list_copied(paths: dict[str, str], *, folder: str = "") -> dict[str, Path] | None:
+    """Files by id that an existing copy holds; None if none is named (see `fetch`)."""
+    copy = _find_copy(folder)
+    if copy is None:
+        return None
+    return {name: copy / p for name, p in paths.items() if (copy / p).is_file()}
 
 
 def shifts(*, folder: str = "", base_url: str = BASE_URL) -> dict[str, tuple[float, float]]:

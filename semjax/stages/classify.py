@@ -199,9 +199,10 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
 
 def _segment(segmenter: predict.Model, fakes: np.ndarray):
     """The segmenter's outputs, one fake after the other: all at once could fill the memory."""
+    n = predict.per_call(fakes.shape[1:])
     for start in range(0, len(fakes), 64):
         images = fakes[start : start + 64, ..., None].astype(np.float32) / 127.5 - 1.0
-        yield from predict.run_batches(segmenter, images, batch_size=predict.BATCH, sigmoid=True)
+        yield from predict.run_batches(segmenter, images, batch_size=n, sigmoid=True)
 
 
 def _manual(config: ConfigDict, work: Work) -> list[dict]:

@@ -27,9 +27,10 @@ def run(config: ConfigDict, work: Work) -> dict:
     """Writes `scores.json` and `scores.csv`; `kept` and `sizes` where there are classes.
 
     `scores.json` holds all images together, `scores.csv` each image. `kept.csv` says how well
-    measurable particles are told from others, `sizes.csv` how far their sizes are off; `trust.csv`
-    how well numbers that need no truth follow the scores; `legacy.csv` are the paper's scores, if
-    `score.legacy` asks for them.
+    measurable particles are told from others, `sizes.csv` how far their sizes are off,
+    `true_sizes.csv` and `beside_sizes.csv` what these are for the truth and for the methods beside
+    ours with the fixed rule; `trust.csv` how well numbers that need no truth follow the scores;
+    `legacy.csv` are the paper's scores, if `score.legacy` asks for them.
     """
     pictures = inputs.micrographs(config, work)
     truths = truth.read(config, work, pictures)
@@ -149,7 +150,7 @@ def _score_kept(
             for choice, keep in choices.items():
                 key = method, choice, picture.name
                 counts[key] = kept.count(labels, keep, known.labels, known.verdict)
-                measured[key] = table[keep]
+                measured[key] = table[keep].assign(image=picture.name)
     kept_rows, size_rows = [], []
     for method, choice in dict.fromkeys(key[:2] for key in counts):
         for subset, chosen in subsets.items():
@@ -159,11 +160,19 @@ def _score_kept(
             together = kept.pooled([counts[method, choice, name] for name in chosen])
             kept_rows.append(what | together)
             here = pd.concat([measured[method, choice, name] for name in chosen])
-            there = pd.concat([truths[name].sizes for name in chosen])
+            there = pd.concat([truths[name].sizes.assign(image=name) for name in chosen])
             size_rows += [what | row for row in _compare(config, here, there)]
     _write_rows(work.score / "kept.csv", kept_rows)
     true = pd.concat([truths[name].sizes.assign(image=name) for name in names])
     write_text(work.score / "true_sizes.csv", true.to_csv(index=False, float_format="%.6g"))
+    beside = [
+        table.assign(method=method)
+        for (method, choice, _), table in measured.items()
+        if method not in (OURS, TRUTH) and choice == "fixed rule"
+    ]
+    if beside:
+        made = pd.concat(beside).to_csv(index=False, float_format="%.6g")
+        write_text(work.score / "beside_sizes.csv", made)
     _write_rows(work.score / "sizes.csv", size_rows)
 
 
@@ -187,6 +196,7 @@ def _compare(config: ConfigDict, found: pd.DataFrame, true: pd.DataFrame) -> lis
         compared = sizes.compare(
             found[column].to_numpy(),
             true[column].to_numpy(),
+            images=(found["image"].to_numpy(), true["image"].to_numpy()),
             bootstrap=config.measure.bootstrap,
             seed=config.seed,
         )

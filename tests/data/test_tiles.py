@@ -16,6 +16,20 @@ def test_starts_cover_the_axis(size, tile_px, overlap_px):
     assert (np.diff(first) <= tile_px - overlap_px).all()
 
 
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 33, 40, 61, 128, 131])
+@pytest.mark.parametrize("tile_px, overlap_px", [(16, 0), (16, 5), (32, 7), (32, 24)])
+def test_starts_on_a_grid(size, tile_px, overlap_px):
+    first = tiles.starts(size, tile_px, overlap_px, 8)
+    assert first[0] == 0 and (first % 8 == 0).all()
+    assert first[-1] + tile_px >= size and first[-1] < size
+    assert (np.diff(first) > 0).all()
+    assert (np.diff(first) <= tile_px - overlap_px).all()
+    image = np.random.default_rng(0).normal(size=(size, 2 * size))
+    pieces, origins = tiles.cut(image, (tile_px, 16), overlap_px % 8, 8)
+    joined = tiles.join(pieces, origins, image.shape, overlap_px % 8, 8)
+    np.testing.assert_array_equal(joined, image)
+
+
 def test_starts_take_no_more_tiles_than_needed():
     assert len(tiles.starts(712, 512, 64)) == 2
     assert len(tiles.starts(1024, 512, 0)) == 2
@@ -64,6 +78,13 @@ def test_joins_results_with_other_channels():
 def test_impossible_tiling(size, tile_px, overlap_px):
     with pytest.raises(ValueError, match="overlap"):
         tiles.starts(size, tile_px, overlap_px)
+
+
+def test_a_grid_that_tiles_do_not_fit():
+    with pytest.raises(ValueError, match="multiples of 8 px"):
+        tiles.starts(40, 20, 2, 8)
+    with pytest.raises(ValueError, match="make them larger"):
+        tiles.starts(40, 16, 9, 8)
 
 
 def test_wrong_number_of_tiles():
