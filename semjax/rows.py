@@ -30,7 +30,11 @@ SCORES = {
 SIZES = {
     "mean min Feret error": "mean_error",
     "median min Feret error": "median_error",
+    "D10 error": "d10_error",
+    "D90 error": "d90_error",
+    "log GSD error": "log_gsd_error",
     "Wasserstein": "wasserstein",
+    "Kolmogorov-Smirnov": "kolmogorov_smirnov",
 }
 LEGACY = {
     "legacy image IoU": "image_iou",

@@ -88,6 +88,12 @@ def test_two_processes_learn_what_one_learns_also_after_one_was_killed(tmp_path)
     assert_equal_to_rounding(train(other, 1, learner, goal), alone)
 
 
+def test_two_processes_draw_samples_on_their_devices_as_one_does(tmp_path):
+    options = ("--learners=segmenter", "--resident")
+    alone = train(tmp_path / "alone", 1, *options)
+    assert_equal_to_rounding(train(tmp_path / "both", 2, *options), alone)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--published",)])
 def test_every_learner_in_two_processes(options, tmp_path):
@@ -227,6 +233,29 @@ def test_processes_share_a_folder_of_images(bright, discs, tmp_path, write_image
     for table in ("images.csv", "particles.csv"):
         both, alone = ((tmp_path / out / table).read_bytes() for out in ("both", "alone"))
         assert both == alone
+
+
+def test_the_command_measures_in_two_processes_what_it_does_in_one(
+    bright, discs, tmp_path, write_image
+):
+    for i in range(3):
+        write_image(tmp_path / "images" / f"field{i}.tif", np.roll(discs[0], 7 * i, axis=1))
+
+    def measure(out, n):
+        command = ["-m", "semjax", "segment", str(bright), str(tmp_path / "images")]
+        codes, _, errors = finish(start([*command, f"--out={tmp_path / out}"], n))
+        assert codes == [0] * n, errors
+        return [(tmp_path / out / f"{name}.csv").read_bytes() for name in ("images", "particles")]
+
+    both = measure("both", 2)
+    assert len(pd.read_csv(tmp_path / "both" / "images.csv")) == 3
+    assert both == measure("alone", 1)
+    # Another number of them goes on where the two have ended.
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "both" / "labels").iterdir()}
+    write_image(tmp_path / "images" / "field3.tif", discs[0])
+    measure("both", 1)
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    assert len(pd.read_csv(tmp_path / "both" / "images.csv")) == 4
 
 
 def test_a_folder_that_is_not_shared_is_named(tmp_path, monkeypatch):

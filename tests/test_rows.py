@@ -126,8 +126,9 @@ def test_test_images_without_classes_have_their_scores(config, tmp_path, calls):
     kept = {"method": ["semjax"] * 3, "f1": [0.7, 0.8, 0.9]}
     kept["choice"] = ["fixed rule", "classifier", "truth's verdicts"]
     pd.DataFrame(kept).to_csv(work.score / "kept.csv", index=False)
-    sizes = {**kept, "quantity": "min_feret_nm", "mean_error": [0.3, 0.2, 0.1], "median_error": 0.1}
-    pd.DataFrame(sizes).assign(wasserstein=5.0).to_csv(work.score / "sizes.csv", index=False)
+    sizes = {**kept, "quantity": "min_feret_nm", "mean_error": [0.3, 0.2, 0.1]}
+    others = dict.fromkeys(set(rows.SIZES.values()) - {"mean_error"}, 0.1)
+    pd.DataFrame({**sizes, **others}).to_csv(work.score / "sizes.csv", index=False)
     run(config, tmp_path)
     table = pd.read_csv(tmp_path / "table.csv").set_index(["row", "images"])
     ours = table.loc[("semjax", "all")]
@@ -136,6 +137,43 @@ def test_test_images_without_classes_have_their_scores(config, tmp_path, calls):
     assert ours["mean min Feret error, truth's verdicts"] == 0.1
     assert np.isnan(table.loc[("semjax", "test"), "kept F1"])
     assert table.loc[("semjax", "test"), "image IoU"] == 0.5
+
+
+def test_all_rows_are_scored_again_with_the_run(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    calls.clear()
+    pipeline.run(config, tmp_path, redo=["score"])
+    rows.run(config, work, redo=["score"])
+    assert sorted(calls) == sorted((n, "score") for n in ("run", *(f"run, {r}" for r in config.rows)))
+    # A row's own training is not made again with the run's.
+    calls.clear()
+    pipeline.run(config, tmp_path, redo=["segment"])
+    rows.run(config, work, redo=["segment"])
+    assert ("run, mask", "segment") not in calls and ("run, mask", "score") not in calls
+
+
+def test_a_truth_that_only_scores_concerns_no_training(config, tmp_path, calls):
+    """The masks of TSEM pictures are other ones: a truth may come when such a row is there."""
+    config.data.source = "tio2"
+    config.rows = ConfigDict({"tsem": {"segment": {"pairs": "tsem"}}})
+    work = run(config, tmp_path / "work")
+    calls.clear()
+    (tmp_path / "truth").mkdir()
+    config.data.truth = str(tmp_path / "truth")
+    pipeline.run(config, work.path, redo=["score"])
+    rows.run(config, work, redo=["score"])
+    assert calls == [("run", "score"), ("run, tsem", "score")]
+
+
+def test_other_methods_have_their_panel(config, tmp_path, calls):
+    work = run(config, tmp_path)
+    assert list(rows._sizes({"semjax": work})[0]) == ["semjax"]
+    (work.score / "true_sizes.csv").write_text("image,min_feret_nm\na,85.0\n")
+    beside = "min_feret_nm,image,method\n70.0,a,CycleGAN alone\n71.0,b,CycleGAN alone\n"
+    (work.score / "beside_sizes.csv").write_text(beside)
+    found, unit = rows._sizes({"semjax": work})
+    assert unit == "nm" and list(found) == ["truth", "semjax", "CycleGAN alone, fixed rule"]
+    assert list(found["CycleGAN alone, fixed rule"]) == [70.0, 71.0]
 
 
 def test_the_papers_table_is_of_the_same_run():

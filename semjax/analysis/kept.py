@@ -94,7 +94,12 @@ def count(labels: np.ndarray, keep: np.ndarray, truth: np.ndarray, verdict: np.n
 
 
 def pooled(counts: Sequence[dict]) -> dict[str, float]:
-    """Precision, recall and F1 of a set of images from the `count` of each, 1 of nothing."""
+    """Precision, recall and F1 of a set of images from the `count` of each, 1 of nothing.
+
+    TP / (TP + FP), TP / (TP + FN) and 2 TP / (2 TP + FP + FN) of all images' counts together.
+
+    Source: van Rijsbergen, Information Retrieval (1979), chapter 7.
+    """
     tp, fp, fn = (sum(c[name] for c in counts) for name in ("tp", "fp", "fn"))
     return {
         "precision": tp / (tp + fp) if tp + fp else 1.0,

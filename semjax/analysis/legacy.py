@@ -269,8 +269,10 @@ def score(probability: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
     Returns:
         Lists of one number a threshold; a pixel is foreground above it.
 
-        - of the mask after `cut_lines`: `image_iou`, `youden`, `instance_iou` and
-          `instance_iou_9` (without predicted contours of up to 9 px);
+        - of the mask after `cut_lines`, with TP, FP, FN and TN counting pixels: `image_iou` =
+          TP / (TP + FP + FN), `youden` = TP / (TP + FN) + TN / (TN + FP) - 1, `instance_iou` (mean
+          over predicted contours of the largest IoU with a true one) and `instance_iou_9` (without
+          predicted contours of up to 9 px);
         - of the probability as it is: `pixel_error` = 1 - F1 of the pixels, `warping_error`,
           `rand_error` = 1 - `rand_f1` of the 4-connected components, and after border thinning
           (`grow`) `rand_error_thinned` and `information_error` = 1 - `information_f1`. The warping
@@ -278,6 +280,9 @@ def score(probability: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
 
     Raises:
         ValueError: if the shapes differ.
+
+    Source: Ruehle, Krumrey, Hodoroaba, Sci. Rep. 11 (2021) 4942, Table 1 and its code; Youden,
+    Cancer 3 (1950) 32.
     """
     if probability.shape != truth.shape:
         raise ValueError(

@@ -84,21 +84,24 @@ class Canvas(NamedTuple):
     col: jax.Array
 
 
-@partial(jax.jit, static_argnames=("plan", "mesh"))
+@partial(jax.jit, static_argnames=("plan", "mesh", "together"))
 def place_batch(
-    key, index, targets, bank: Bank, rules: Rules, plan: Plan, mesh: Mesh
+    key, index, targets, bank: Bank, rules: Rules, plan: Plan, mesh: Mesh, together: bool
 ) -> dict[str, jax.Array]:
     """Assemble the masks with the numbers `index` (n,), towards the foreground `targets` (n,).
 
-    The devices of the mesh share them; its size divides n.
+    The devices of the mesh share them; its size divides n. A device makes its masks one after the
+    other, or all `together`, particle by particle: with the many small operations of a particle,
+    an accelerator would wait for its host most of the time otherwise.
     """
 
     def some(key, index, targets, bank, rules):
-        def one(args):
-            i, target = args
+        def one(i, target):
             return _place_one(jax.random.fold_in(key, i), target, bank, rules, plan)
 
-        return jax.lax.map(one, (index, targets))
+        if together:
+            return jax.vmap(one)(index, targets)
+        return jax.lax.map(lambda args: one(*args), (index, targets))
 
     whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
     spread = jax.shard_map(

@@ -18,7 +18,8 @@ from semjax import devices
 from semjax.synth.outlines import signed_distances
 from semjax.synth.packing import CELL_PX, LIMIT, Bank, Plan, Rules, place_batch
 
-BATCH = 16  # masks a compiled call on every device
+BATCH = 16  # masks a compiled call on every device, one after the other
+TOGETHER = 128  # on an accelerator, all at once
 STAMPS = (0.25, 0.4, 0.6, 1.0)  # sizes of stamps beside the largest particle's
 
 
@@ -174,7 +175,8 @@ def assemble(
         min_visible=float(min_visible),
     )
     mesh = devices.local_mesh()
-    n_call = BATCH * mesh.size
+    together = _makes_together()
+    n_call = (TOGETHER if together else BATCH) * mesh.size
     # Every call has the same shapes: the last one is filled up with masks that are dropped.
     index = np.arange(-(-n_masks // n_call) * n_call)
     targets = np.zeros(len(index), np.float32)
@@ -185,7 +187,7 @@ def assemble(
 
     def place(start: int) -> dict[str, np.ndarray]:
         part = slice(start, start + n_call)
-        placed = place_batch(key, index[part], targets[part], bank, rules, plan, mesh)
+        placed = place_batch(key, index[part], targets[part], bank, rules, plan, mesh, together)
         return jax.device_get(placed)
 
     parts = [place(0)]  # compiled here, once for all threads
@@ -196,6 +198,10 @@ def assemble(
     for name in ("whole_area_px", "visible_area_px", "row", "col"):
         whole[name] = whole[name][:, : whole["n_placed"].max()]
     return Assembled(**whole)
+
+
+def _makes_together() -> bool:
+    return jax.default_backend() != "cpu"
 
 
 def _measure(outlines: np.ndarray) -> tuple[np.ndarray, ...]:

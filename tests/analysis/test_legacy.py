@@ -208,10 +208,24 @@ def test_perfect_and_empty_predictions():
     perfect = legacy.best([legacy.score(truth.astype(np.float32), truth)])
     for name in ("image_iou", "youden", "instance_iou"):
         assert perfect[name] == pytest.approx(1, abs=0.03)  # diagonal contacts only
-    for name in ("pixel_error", "warping_error", "rand_error", "rand_error_thinned"):
+    errors = ("pixel_error", "warping_error", "rand_error", "rand_error_thinned")
+    for name in (*errors, "information_error"):
         assert perfect[name] == 0
     empty = legacy.best([legacy.score(np.zeros((64, 64), np.float32), truth)])
     assert empty["image_iou"] == 0 and empty["youden"] == 0 and empty["pixel_error"] == 1
+    assert empty["information_error"] > 0.3
+
+
+def test_particles_that_touch_at_a_corner_are_one_contour_of_the_truth():
+    """The paper's instance IoU takes contours of a 4-connected truth, which join at corners."""
+    truth = np.zeros((64, 64), bool)
+    truth[10:30, 10:30] = truth[30:50, 30:50] = True
+    apart = np.zeros((64, 64), np.float32)
+    apart[10:30, 10:30] = apart[31:50, 31:50] = 1.0
+    found = legacy.best([legacy.score(apart, truth)])["instance_iou"]
+    assert found == pytest.approx(0.5, abs=0.03)  # each is half of the one contour
+    truth[30, 30] = False
+    assert legacy.best([legacy.score(apart, truth)])["instance_iou"] > 0.9
 
 
 def test_thresholds_are_swept():

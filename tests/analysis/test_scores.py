@@ -71,6 +71,20 @@ def test_shifted_boxes_have_the_iou_known_by_hand(shift, iou):
     assert result["mean_ap"] == pytest.approx(reached / 10)
 
 
+@pytest.mark.parametrize("shift", [0.2, 0.5, 0.8, 1.2, 2.5])
+def test_shifted_discs_have_the_iou_of_two_circles(shift):
+    """The lens of two circles of radius r, a distance d apart, in units of r (pixels are small)."""
+    radius = 100
+    rows, cols = np.mgrid[:260, :560] - 130.0
+    left, right = (np.hypot(rows, cols - at) < radius for at in (0, shift * radius))
+    lens = 2 * np.arccos(shift / 2) - shift / 2 * np.sqrt(4 - shift**2) if shift < 2 else 0.0
+    iou = lens / (2 * np.pi - lens)
+    result = scores.score(right.astype(np.int32), left.astype(np.int32))
+    assert result["image_iou"] == pytest.approx(iou, abs=0.002)
+    assert result["tp"] == (iou >= 0.5)
+    assert result["mean_ap"] == pytest.approx(sum(iou >= t for t in scores.IOU_THRESHOLDS) / 10)
+
+
 def test_youden_by_hand():
     truth, predicted = boxes((0, 0, 20, 60)), boxes((10, 0, 30, 60))
     assert scores.score(predicted, truth)["youden"] == pytest.approx(0.0)

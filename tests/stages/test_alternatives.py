@@ -1,5 +1,6 @@
 """What each stage can do otherwise, on the artifacts of a finished run."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 import tifffile
 
 from semjax import predict, stacks, training, watch, workdir
-from semjax.data import images
+from semjax.data import batches, images
 from semjax.stages import measure, score, segment
 
 N_MASKS = 12
@@ -30,6 +31,22 @@ def test_outlines_need_no_training(method, copy):
     else:
         ratio = summary["mean area drawn (px)"] / summary["mean area given (px)"]
         assert 0.5 < ratio < 1.5
+
+
+@pytest.mark.parametrize("name", ["shapes", "translate", "segment", "classify"])
+def test_samples_made_on_the_device(name, copy, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("the host makes samples")
+
+    before = (copy.stage(name) / "metrics.jsonl").read_text().splitlines()
+    monkeypatch.setattr(batches, "training", refuse)
+    copy.run_alone(name, data__samples="device")
+    after = (copy.stage(name) / "metrics.jsonl").read_text().splitlines()
+    assert len(after) == len(before)
+    for old, new in zip(map(json.loads, before), map(json.loads, after), strict=True):
+        assert old.keys() == new.keys() and old["step"] == new["step"]
+        assert np.isfinite(list(new.values())).all()
+    assert list((copy.stage(name) / "samples").iterdir())
 
 
 def test_masks_by_count(copy):

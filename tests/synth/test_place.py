@@ -54,6 +54,16 @@ def test_masks_depend_on_key_and_number_only(crowded):
     assert not np.array_equal(many.labels[0], many.labels[-1])
 
 
+@pytest.mark.parametrize("options", [{}, {"placement": "uniform", "size": "uniform"}])
+def test_masks_made_together_as_on_an_accelerator_are_the_same(monkeypatch, options):
+    options = {"foreground": np.linspace(0.05, 0.5, 6), "n": 6, **options}
+    one_by_one = draw(ellipses(), **options)
+    monkeypatch.setattr(place, "_makes_together", lambda: True)
+    monkeypatch.setattr(place, "TOGETHER", 4)
+    for one, other in zip(one_by_one, draw(ellipses(), **options), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_compiled_once_for_all_batches():
     options = {"noise_frequency": 3.3, "foreground": np.full(BATCH + 1, 0.1)}
     before = packing.place_batch._cache_size()
@@ -296,9 +306,9 @@ import hashlib, jax, numpy as np
 from semjax.synth import place
 rows, cols = np.mgrid[:24, :24] - 12
 bank = np.stack([(rows / r) ** 2 + (cols / 5) ** 2 < 1 for r in (4, 6, 8)]).astype(np.uint8)
-foreground = np.linspace(0.1, 0.5, 21, dtype=np.float32)
+foreground = np.linspace(0.1, 0.5, 100, dtype=np.float32)
 made = place.assemble(
-    bank, key=jax.random.key(1), tile_px=(64, 64), n_masks=21, foreground=foreground
+    bank, key=jax.random.key(1), tile_px=(64, 64), n_masks=100, foreground=foreground
 )
 print(jax.device_count(), hashlib.sha256(b"".join(x.tobytes() for x in made)).hexdigest())
 """
