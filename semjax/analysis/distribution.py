@@ -6,43 +6,25 @@ import numpy as np
 
 from semjax.analysis import clustered
 
-_BLOCK = 2**22  # resampled values held at once
+NAMES = (
+    *("mean", "median", "sd", "d10", "d50", "d90", "geometric_mean", "geometric_sd"),
+    "share_below_nano",
+)
 NO_SPREAD = 1e-9  # of the mean; a smaller standard deviation is a rounding error
 
 
-def _statistics(values: np.ndarray, nano_nm: float) -> dict[str, np.ndarray]:
-    """Statistics along the last axis; at least two values there."""
-    d10, d50, d90 = np.percentile(values, (10, 50, 90), axis=-1)
-    logs = np.log(values)
-    return {
-        "mean": values.mean(-1),
-        "median": d50,
-        "sd": values.std(-1, ddof=1),
-        "d10": d10,
-        "d50": d50,
-        "d90": d90,
-        "geometric_mean": np.exp(logs.mean(-1)),
-        "geometric_sd": np.exp(logs.std(-1, ddof=1)),
-        "share_below_nano": (values < nano_nm).mean(-1),
-    }
-
-
-def _weighted_statistics(
-    values: np.ndarray, weights: np.ndarray, nano_nm: float
-) -> dict[str, np.ndarray]:
-    """The same with weights; both (rows, n), values rising along the last axis."""
-    total = weights.sum(-1)
+def _statistics(values: np.ndarray, weights: np.ndarray, nano_nm: float) -> dict[str, float]:
+    """Statistics of values (n,), rising, at least two, with weights (n,)."""
+    total = weights.sum()
     # n - 1 for equal weights: the variance of independent values is unbiased (see `summarize`).
-    free = total - (weights**2).sum(-1) / total
-    middles = np.cumsum(weights, -1) - weights / 2
-    low, span = middles[:, :1], middles[:, -1:] - middles[:, :1]
-    places = (middles - low) / span
-    percentiles = [np.interp((0.1, 0.5, 0.9), p, v) for p, v in zip(places, values, strict=True)]
-    d10, d50, d90 = np.transpose(percentiles)
+    free = total - (weights**2).sum() / total
+    middles = np.cumsum(weights) - weights / 2
+    places = (middles - middles[0]) / (middles[-1] - middles[0])
+    d10, d50, d90 = np.interp((0.1, 0.5, 0.9), places, values)
 
-    def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean = (weights * x).sum(-1) / total
-        return mean, np.sqrt((weights * (x - mean[:, None]) ** 2).sum(-1) / free)
+    def moments(x: np.ndarray) -> tuple[float, float]:
+        mean = (weights * x).sum() / total
+        return mean, np.sqrt((weights * (x - mean) ** 2).sum() / free)
 
     mean, sd = moments(values)
     log_mean, log_sd = moments(np.log(values))
@@ -55,7 +37,7 @@ def _weighted_statistics(
         "d90": d90,
         "geometric_mean": np.exp(log_mean),
         "geometric_sd": np.exp(log_sd),
-        "share_below_nano": (weights * (values < nano_nm)).sum(-1) / total,
+        "share_below_nano": (weights * (values < nano_nm)).sum() / total,
     }
 
 
@@ -75,8 +57,7 @@ def summarize(
 
     Particles of one image are alike, so images are drawn, each with all its particles, and the
     intervals are those of `clustered`. With fewer than five images, or where these are not given,
-    particles are drawn, and the interval runs from the 2.5th to the 97.5th percentile: it is too
-    narrow if images differ.
+    particles are drawn: too narrow if images differ. Of fewer than five particles nothing is drawn.
 
     With weights w (such as `regions.border_weights`), of which only the ratios matter:
 
@@ -114,85 +95,59 @@ def summarize(
     """
     values = np.asarray(values, np.float64).ravel()
     _expect_positive("sizes", values)
-    rank = order = np.arange(values.size)
-    if weights is not None:
-        weights = np.asarray(weights, np.float64).ravel()
-        _expect_positive("weights", weights)
-        if weights.size != values.size:
-            raise ValueError(f"{values.size} sizes need as many weights, got {weights.size}")
-        # Sorted once; samples are then sorted as whole numbers. Of equal sizes the lighter comes
-        # first, so that the order in which particles are given does not matter.
-        order = np.lexsort((weights, values))
-        values, weights, rank = values[order], weights[order], np.argsort(order)
-
-    def describe(drawn: np.ndarray) -> dict[str, np.ndarray]:
-        if weights is None:
-            return _statistics(values[drawn], nano_nm)
-        drawn = np.sort(rank[drawn], axis=-1)
-        return _weighted_statistics(values[drawn], weights[drawn], nano_nm)
-
-    cluster = np.arange(values.size)
-    whole = False
-    if images is not None:
+    weights = np.ones(values.size) if weights is None else np.asarray(weights, np.float64).ravel()
+    _expect_positive("weights", weights)
+    if weights.size != values.size:
+        raise ValueError(f"{values.size} sizes need as many weights, got {weights.size}")
+    # Of equal sizes the lighter comes first, so that the order in which particles are given does
+    # not matter.
+    order = np.lexsort((weights, values))
+    values, weights = values[order], weights[order]
+    if images is None:
+        cluster, drawn = np.arange(values.size), "particles"
+    else:
         images = np.asarray(images).ravel()
         if images.size != values.size:
             raise ValueError(f"{values.size} sizes need as many images, got {images.size}")
         cluster, weak = clustered.clusters(images[order])
-        whole = weak is None
+        drawn = "images" if weak is None else "particles"
     result: dict[str, Any] = {
         "n": int(values.size),
         "nano_nm": float(nano_nm),
-        "drawn": "images" if whole else "particles",
+        "drawn": drawn,
     }
-    # Statistics of a single value are those of it twice, but for its spread.
-    every = np.arange(values.size) if values.size > 1 else np.zeros(2, int)
-    names = list(_statistics(np.ones(2), nano_nm))
-    found = {name: x[0] for name, x in describe(every[None]).items()} if values.size else {}
+    found = {}
+    if values.size:
+        found = _statistics(*_twice(values, weights), nano_nm)
     if values.size == 1:
         del found["sd"], found["geometric_sd"]
-    intervals = {}
-    if whole and bootstrap > 1:
-        intervals = _by_images(values, weights, cluster, found, nano_nm, bootstrap, seed)
-    elif not whole and values.size > 1 and bootstrap > 0:
-        rng = np.random.default_rng(seed)
-        rows = max(1, _BLOCK // values.size)
-        blocks = [
-            describe(rng.integers(values.size, size=(min(rows, bootstrap - i), values.size)))
-            for i in range(0, bootstrap, rows)
-        ]
-        for name in names:
-            drawn = np.concatenate([block[name] for block in blocks])
-            intervals[name] = [float(x) for x in np.percentile(drawn, (2.5, 97.5))]
-    for name in names:
+    intervals = _intervals(values, weights, cluster, found, nano_nm, bootstrap, seed)
+    for name in NAMES:
         result[name] = float(found[name]) if name in found else None
         result[f"{name}_interval"] = intervals.get(name)
     return result
 
 
-def _by_images(
+def _intervals(
     values: np.ndarray,
-    weights: np.ndarray | None,
+    weights: np.ndarray,
     cluster: np.ndarray,
-    found: dict[str, np.ndarray],
+    found: dict[str, float],
     nano_nm: float,
     bootstrap: int,
     seed: int,
 ) -> dict[str, list[float]]:
-    """Intervals over samples of whole images."""
-    order = np.argsort(values, kind="stable")
-    values, cluster = values[order], cluster[order]
-    weights = np.ones(values.size) if weights is None else weights[order]
+    """Intervals over samples of whole clusters of values (n,), rising; none of few clusters."""
 
     def statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        used = np.flatnonzero(weights)
-        # A single particle is itself twice, half as often, see `summarize`.
-        used = np.repeat(used, 2) if used.size == 1 else used
+        used = weights > 0
         with np.errstate(invalid="ignore"):  # a particle drawn twice has no spread: 0 / 0
-            made = _weighted_statistics(values[used][None], weights[used][None], nano_nm)
-        return np.nan_to_num([x[0] for x in made.values()])
+            made = _statistics(*_twice(values[used], weights[used]), nano_nm)
+        return np.nan_to_num(list(made.values()))
 
     drawn = clustered.samples(statistics, values, weights, cluster, bootstrap=bootstrap, seed=seed)
-    assert drawn is not None  # there are images enough
+    if drawn is None:
+        return {}
     n = int(cluster.max()) + 1
     intervals = {}
     for (name, value), column in zip(found.items(), drawn.T, strict=True):
@@ -209,6 +164,11 @@ def _by_images(
     low, high = intervals["geometric_sd"]
     intervals["geometric_sd"] = [max(low, 1.0), high]  # none is below
     return intervals
+
+
+def _twice(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same; a single value twice, whose statistics are its own but for the spread."""
+    return (np.repeat(values, 2), np.repeat(weights, 2)) if values.size == 1 else (values, weights)
 
 
 def _expect_positive(name: str, numbers: np.ndarray) -> None:

@@ -140,7 +140,7 @@ def describe(
     }
     measurands = {
         name: _measurand(
-            *(kept[_column(name, unit)].to_numpy(float), weights, cluster),
+            *(kept[_column(name, unit)].to_numpy(float), weights, names),
             **{"name": name, "unit": unit, "null": null, "bootstrap": bootstrap, "seed": seed},
         )
         for name in MEASURANDS
@@ -247,29 +247,10 @@ def _counts(particles: pd.DataFrame, images: pd.DataFrame, kept: pd.DataFrame, n
     }
 
 
-def _number(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The statistics that get intervals, in their order; values rise, weights may be 0.
-
-    A sample that draws the same single particle again and again has no spread.
-    """
-    used = weights > 0
-    values, weights = values[used], weights[used]
-    total = weights.sum()
-    middles = np.cumsum(weights) - weights / 2
-    places = middles[0] + np.array([0.1, 0.5, 0.9]) * (middles[-1] - middles[0])
-    d10, d50, d90 = np.interp(places, middles, values)
-    logs = np.log(values)
-    log_mean = weights @ logs / total
-    free = total - weights @ weights / total
-    spread = weights @ (logs - log_mean) ** 2 / free if used.sum() > 1 else 0.0
-    mean = weights @ values / total
-    return np.array([mean, d50, d10, d50, d90, np.exp(log_mean), np.exp(np.sqrt(spread))])
-
-
 def _measurand(
     values: np.ndarray,
     weights: np.ndarray,
-    cluster: np.ndarray,
+    images: np.ndarray,
     *,
     name: str,
     unit: str,
@@ -279,19 +260,12 @@ def _measurand(
 ) -> dict[str, Any]:
     """See `describe`, `measurands`."""
     definition, power = MEASURANDS[name]
-    order = np.argsort(values, kind="stable")
-    values, weights, cluster = values[order], weights[order], cluster[order]
-    summary = distribution.summarize(values, weights, bootstrap=0, seed=seed)
+    found = distribution.summarize(values, weights, images=images, bootstrap=bootstrap, seed=seed)
     statistics = ("mean", "median", "sd", "d10", "d50", "d90", "geometric_mean", "geometric_sd")
-    number = {key: summary[key] for key in statistics} | {"skewness": _skewness(values, weights)}
-    number |= dict.fromkeys(f"{key}_interval" for key in INTERVALS)
-    keys = {"bootstrap": bootstrap, "seed": seed}
-    drawn = clustered.samples(_number, values, weights, cluster, **keys)
-    if drawn is not None:
-        found = _number(values, weights)
-        ends = clustered.student_intervals(found, drawn, int(cluster.max()) + 1)
-        ends[-1] = np.maximum(ends[-1], 1.0)  # no geometric SD is below
-        number |= {f"{key}_interval": ends[i].tolist() for i, key in enumerate(INTERVALS)}
+    number = {key: found[key] for key in statistics} | {"skewness": _skewness(values, weights)}
+    number |= {f"{key}_interval": found[f"{key}_interval"] for key in INTERVALS}
+    order = np.argsort(values, kind="stable")
+    values, weights = values[order], weights[order]
     lengths = values if power == 1 else np.sqrt(values)
     notes = ["No particles.", "A single particle.", "Two particles: no fit."]
     note = notes[values.size] if values.size < len(notes) else None

@@ -148,16 +148,20 @@ def test_statistics_are_those_of_the_distribution_file():
         assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
 
-def test_what_gets_intervals_is_what_is_reported():
-    particles, _ = table()
-    values = np.sort(particles["min_feret_nm"].to_numpy())
-    weights = particles["border_weight"].to_numpy()
-    expected = distribution.summarize(values, weights, bootstrap=0, seed=0)
-    found = summary._number(values, weights)
-    assert found == pytest.approx([expected[name] for name in summary.INTERVALS])
-    # A particle that was not drawn changes nothing.
-    more = summary._number(np.insert(values, 7, values[7]), np.insert(weights, 7, 0.0))
-    assert more == pytest.approx(found)
+def test_intervals_are_those_of_the_distribution_file():
+    particles, images = table()
+    kept = particles[particles["kept"]]
+    found = describe(particles, images)["measurands"]["max_feret"]["number"]
+    expected = distribution.summarize(
+        kept["max_feret_nm"].to_numpy(), images=kept["image"].to_numpy(), bootstrap=200, seed=0
+    )
+    for name in summary.INTERVALS:
+        if found[f"{name}_interval"] is None:
+            assert expected[f"{name}_interval"] is None
+        else:
+            assert found[f"{name}_interval"] == pytest.approx(
+                expected[f"{name}_interval"], rel=1e-5
+            )
 
 
 def test_smallest_countable():
