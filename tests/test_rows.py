@@ -144,9 +144,8 @@ def test_all_rows_are_scored_again_with_the_run(config, tmp_path, calls):
     calls.clear()
     pipeline.run(config, tmp_path, redo=["score"])
     rows.run(config, work, redo=["score"])
-    assert sorted(calls) == sorted(
-        (n, "score") for n in ("run", *(f"run, {r}" for r in config.rows))
-    )
+    names = ["run", *(f"run, {name}" for name in config.rows)]
+    assert sorted(calls) == [(name, "score") for name in sorted(names)]
     # A row's own training is not made again with the run's.
     calls.clear()
     pipeline.run(config, tmp_path, redo=["segment"])
