@@ -55,7 +55,9 @@ def count(program: str) -> dict[str, tuple[int, int]]:
         if found:
             messages[found[2]] += 1
             for name, shape in re.findall(r"(\w+)\[([\d,]*)\]", found[1]):
-                sizes[found[2]] += BYTES.get(name, 4) * math.prod(map(int, shape.split(",")))
+                sizes[found[2]] += BYTES.get(name, 4) * math.prod(
+                    int(n) for n in shape.split(",") if n
+                )
     return {kind: (messages[kind], sizes[kind]) for kind in messages}
 
 

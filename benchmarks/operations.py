@@ -3,9 +3,10 @@
     taskset -c 0 python -m benchmarks.operations segmenter cyclegan
 
 On one core, operations follow one another and their times add up. What a library still does in the
-background counts for the operation after it, so kinds are rough, and single operations can be wrong. Names are those of trainings in
-`python -m benchmarks`; `--largest=20` lists the largest operations, too. What has 7 x 7 px at most
-is taken for a kernel, which is wrong in `wgan_gp`, whose critic has maps of 4 x 4 px.
+background counts for the operation after it: kinds are rough, and single operations can be wrong.
+Names are those of trainings in `python -m benchmarks`; `--largest=20` lists the largest operations,
+too. What has 7 x 7 px at most is taken for a kernel, which is wrong in `wgan_gp`, whose critic has
+maps of 4 x 4 px.
 """
 
 import argparse

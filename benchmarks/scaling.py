@@ -26,6 +26,9 @@ LINKS = {  # bytes/s a device can send, s for a message; assumed, from the maker
     "ICI, TPU v5e": (100e9, 5e-6),
     "Ethernet, 100 Gbit/s": (12.5e9, 50e-6),
 }
+# Messages of a step on several devices, as `python -m benchmarks.collectives` counts them: every
+# batch norm asks for the sums of all, forward and backward, and what follows waits for them.
+MESSAGES = {"shapes": 39, "translate": 40, "segment": 123, "classify": 125}
 DEVICES = (1, 2, 4, 5, 8, 16, 32, 64)
 IMAGE_PX, TILE_PX = (712, 1024), (720, 576)  # as in configs/tio2.py
 
@@ -74,10 +77,10 @@ def trainings(c):
     return found
 
 
-def seconds(n, batch, flops, size, rate, bandwidth, latency):
-    """A step on n devices: arithmetic of the fullest device, then the gradients' ring."""
+def seconds(n, batch, flops, size, messages, rate, bandwidth, latency):
+    """A step on n devices: arithmetic of the fullest device, then all messages round the ring."""
     share = math.ceil(batch / n) / batch
-    ring = 2 * (n - 1) / n * size / bandwidth + 2 * (n - 1) * latency
+    ring = 2 * (n - 1) / n * size / bandwidth + messages * 2 * (n - 1) * latency
     return flops * share / rate + ring
 
 
@@ -127,7 +130,8 @@ def main():
                     batch = c.batch_size if batches == "as they are" else 64
                     work = flops * batch / c.batch_size
                     rate = RATES[name]
-                    whole += c.steps * seconds(n, batch, work, size, rate, bandwidth, latency)
+                    told = (size, MESSAGES[name], rate, bandwidth, latency)
+                    whole += c.steps * seconds(n, batch, work, *told)
                     ideal += c.steps * work / n / rate
                 cells.append(f"{whole / 60:.1f} ({100 * ideal / whole:.0f} %)")
             print(f"{link:22}" + "".join(f"{cell:>13}" for cell in cells))
