@@ -9,7 +9,7 @@ from semjax.analysis import clustered
 
 NAMES = ("mean", "median", "d10", "d90", "log_gsd")
 DISTANCES = ("wasserstein", "kolmogorov_smirnov")
-_BLOCK = 2**22  # resampled values held at once
+_BLOCK = 2**18  # resampled values held at once; more leave the cache
 
 
 def compare(
