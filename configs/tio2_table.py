@@ -34,6 +34,7 @@ def get_config(variant="auto"):
     config.name = "tio2"
     config.variant = variants.check_name(variant)
     config.data.source = "tio2"
+    config.score.legacy = True  # the paper's Table 1
     config.measure.tile_px = (720, 576)  # two make a micrograph of 712 x 1024 px
     config.data.test_images = ("1908256", "1908268", "1908282", "1908320", "1908324", "1908326")
     config.rows.clean = ConfigDict({"data": {"clean": True}})

@@ -175,7 +175,7 @@ def get_config() -> ConfigDict:
 
     c.score = z = ConfigDict()
     z.beside = True  # score a plain threshold and the CycleGAN alone, too
-    z.legacy = False  # the scores of the paper's Table 1 as well; some seconds an image
+    z.legacy = False  # the scores of the paper's Table 1 as well; two seconds an image and method
 
     # Settings by section that win over the variant, as those of the command line do; they win
     # over these: config.fixed = {"masks": {"tile_px": (256, 256)}}.
