@@ -279,7 +279,7 @@ def distributions(sizes: Mapping[str, Sequence[float]], *, unit: str) -> bytes:
                 share = np.histogram(values[label], edges)[0] / values[label].size
                 axes.stairs(share, edges, **({"fill": True} | style))
         mean = f", mean {format_number(values[name].mean())} {unit}" if values[name].size else ""
-        axes.set_title(f"{name} (N = {values[name].size}{mean})", fontsize=8, color=INK)
+        axes.set_title(f"{name}\nN = {values[name].size}{mean}", fontsize=8, color=INK)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     for axes in grid.flat[len(shown) - columns : len(shown)]:  # with nothing below
