@@ -160,7 +160,7 @@ def run_rows(
     overlap_px = min(overlap_px, min(tile_px) // 2)
     half, grid_px = overlap_px // 2, gcd(GRID_PX, *tile_px)
     if grid_px == min(tile_px):
-        grid_px //= 2  # or such tiles could only lie side by side
+        grid_px = max(grid_px // 2, 1)  # or such tiles could only lie side by side
     steps = (1, -1) if flips else (1,)
     views = [(slice(None, None, a), slice(None, None, b)) for a in steps for b in steps]
     starts = tiles.starts(h, tile_px[0], overlap_px, grid_px)

@@ -161,6 +161,12 @@ def test_several_channels_go_through_tiles():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("tile_px", [(1, 1), (1, 9), (16, 16), (35, 8)])
+def test_tiles_of_any_size_will_do(tile_px):
+    found = predict.run_image(make_model(), draw(9, 20), tile_px=tile_px, overlap_px=0)
+    assert found.shape == (9, 20, 1) and (found > 0).all()
+
+
 def test_an_image_smaller_than_a_tile_keeps_its_size():
     model, image = make_model(), draw(20, 40)
     expected = model.network.apply(model.variables, image[None, ..., None])[0]
