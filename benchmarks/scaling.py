@@ -15,7 +15,7 @@ from benchmarks import cases, cost
 from semjax import networks, predict, settings, variants
 from semjax.data import tiles
 
-RATES = {  # FLOP/s a device, assumed: 40 % of an H200's matrix rate in bf16; TF32 for the first
+RATES = {  # FLOP/s a device, assumed: a third of an H200's data sheet in bf16; TF32 for the first
     "shapes": 80e12,
     "translate": 316e12,
     "segment": 316e12,

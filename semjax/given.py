@@ -67,32 +67,32 @@ def _paths(config: ConfigDict, name: str) -> dict[str, list[Path]]:
     left_out = {str(stem) for stem in data.exclude}
     found = {}
     for setting in reads(config, name):
-        own = data.source == "folder" or setting in ("truth", "classes")
-        if name == "score" and data.source == "tio2" and own and not data[setting]:
-            found |= _list_published(setting, config)
-        if not (own and data[setting]):
+        scores = setting in ("truth", "classes")
+        is_given = bool(data[setting]) and (data.source == "folder" or scores)
+        published = None
+        if name == "score" and scores and data.source == "tio2":
+            published = _list_published(setting, config)
+        if not is_given and published is None:
             continue
-        paths = _list_files(Path(data[setting]))
+        paths = _list_files(Path(data[setting])) if is_given else []
         if setting == "outlines":
             if _is_same_folder(data.outlines, data.images):  # whose pictures are no outlines
                 paths = [path for path in paths if not images.may_read(path)]
         else:
+            known = {truth.image_of(path) for path in paths}
+            paths += [path for image, path in (published or {}).items() if image not in known]
             paths = [path for path in paths if truth.image_of(path) not in left_out]
         found[setting] = paths
     return found
 
 
-def _list_published(setting: str, config: ConfigDict) -> dict[str, list[Path]]:
-    """Published masks, or masks of classes, that the copy in use holds; nothing without a copy."""
+def _list_published(setting: str, config: ConfigDict) -> dict[str, Path] | None:
+    """Published masks, or masks of classes, that the copy in use holds; None without a copy."""
     published = tio2.mask_paths() if setting == "truth" else tio2.class_mask_paths(4)
     try:
-        copied = tio2.list_copied(published, folder=config.data.folder)
+        return tio2.list_copied(published, folder=config.data.folder)
     except FileNotFoundError:  # the copy is gone, which says nothing of the masks
-        return {}
-    left_out = {str(stem) for stem in config.data.exclude}
-    if copied is None:
-        return {}
-    return {setting: [path for name, path in copied.items() if name not in left_out]}
+        return None
 
 
 def _is_same_folder(one: str, other: str) -> bool:

@@ -24,7 +24,8 @@ GRID_PX = 16  # the networks' smallest maps have a pixel for so many; tiles begi
 # Half of it is what a tile's pixels are told of their surroundings. The segmenter's outputs differ
 # by 0.01 at most from those of the image in one piece then; with 64 px by 0.12 (docs/experiments).
 OVERLAP_PX = 128
-BATCH_PX = 2**20  # of tiles a call on an accelerator; on a CPU one by one is as fast
+BATCH_PX = 2**20  # of tiles a call on an accelerator
+CPU_BATCH_PX = 2**17
 CALLS = 2  # at once
 LARGEST = 1024  # number in a network's settings: ours have widths of some hundred at most
 MIN_DISTANCE_PX = 9  # of two particles' centres, for the watershed
@@ -70,8 +71,9 @@ def load(folder: Path, *, channels: int = 1) -> Model:
 
 
 def per_call(tile_px: tuple[int, ...]) -> int:
-    """Tiles of so many rows and columns that an accelerator gets at once."""
-    return max(1, BATCH_PX // (tile_px[0] * tile_px[1]))
+    """Tiles of so many rows and columns that a device gets at once."""
+    pixels = CPU_BATCH_PX if jax.default_backend() == "cpu" else BATCH_PX
+    return max(1, pixels // (tile_px[0] * tile_px[1]))
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -179,6 +181,7 @@ def run_rows(
                 rows = rows[..., None] if rows.ndim == 2 else rows
                 yield from tiles.cut(rows, tile_px, overlap_px, grid_px)[0]
 
+    # On a CPU tiles one by one are as fast, and no empty ones fill a call up.
     batch_size = 1 if jax.default_backend() == "cpu" else per_call(tile_px)
     outputs = _run_each(model, pieces(), batch_size=batch_size, sigmoid=sigmoid)
     waiting: list[list[np.ndarray]] = [[] for _ in views]

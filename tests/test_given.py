@@ -79,6 +79,15 @@ def test_a_copy_of_the_published_data_that_holds_more_masks(config, tmp_path):
     assert given.changes(before, config, "score") == [f"config.data.truth: new: {masks[2].name}"]
     config.data.exclude = (list(tio2.mask_paths())[2],)
     assert given.changes(before, config, "score") == []
+    # Masks of one's own come first; the published ones of other images score as well.
+    (tmp_path / "own").mkdir()
+    config.data.exclude = ()
+    own = tmp_path / "own" / f"{list(tio2.mask_paths())[0]}_mask.png"
+    figures.write_png(own, np.zeros((8, 8), np.uint8))
+    config.data.truth = str(own.parent)
+    names = set(given.files(config, "score")["truth"])
+    assert names == {own.name, masks[1].name, masks[2].name}
+    config.data.truth = ""
     config.data.folder = str(tmp_path / "gone")
     assert given.changes(before, config, "score") == []
 

@@ -75,7 +75,7 @@ def summarize(
         values: sizes in nm, positive, (n,).
         weights: of the values, positive, (n,); None counts each once.
         images: name of each particle's image, (n,); None takes particles as independent.
-        bootstrap: number of samples; 0 gives no intervals.
+        bootstrap: number of samples; fewer than 2 give no intervals.
         seed: of the samples; the same seed gives the same intervals.
         nano_nm: `share_below_nano` is the share of values below it.
 
@@ -84,7 +84,7 @@ def summarize(
         `d50`, `d90`, `geometric_mean`, `geometric_sd` and `share_below_nano` the value and, as
         `<name>_interval`, [low, high].
         Plain numbers, ready for JSON. What cannot be said is None: everything without values, both
-        standard deviations and all intervals of a single value.
+        standard deviations of a single value, all intervals of fewer than five particles.
 
     Raises:
         ValueError: for values or weights that are not positive and finite, or not as many of both.
