@@ -189,8 +189,7 @@ def run_rows(
         for view, rows in zip(views, waiting, strict=True):
             row = np.stack(list(islice(outputs, n_columns)))
             top, end = (edge[i] for edge in read_rows[view[0].step])
-            corners = tiles.origins((end - top, w), tile_px, overlap_px, grid_px)
-            joined = tiles.join(row, corners, (end - top, w), overlap_px, grid_px)[view]
+            joined = tiles.join(row, (end - top, w), overlap_px, grid_px)[view]
             first, last = kept[view[0].step][i : i + 2] - top
             rows.append(joined[first:last])
         known = [np.concatenate(rows) for rows in waiting]

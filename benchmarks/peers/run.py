@@ -83,7 +83,7 @@ def probabilities(network, image, tile_px, dtype) -> np.ndarray:
     overlap = min(predict.OVERLAP_PX, min(tile_px) // 2), predict.GRID_PX
     autocast = torch.autocast(build.device().type, dtype, enabled=dtype == torch.bfloat16)
     for view in [(rows, columns) for rows in views for columns in views]:
-        cut, origins = tiles.cut(image[view][..., None], tile_px, *overlap)
+        cut, _ = tiles.cut(image[view][..., None], tile_px, *overlap)
         size = -(-len(cut) // -(-len(cut) // predict.per_call(tile_px)))
         out = []
         for start in range(0, len(cut), size):
@@ -96,7 +96,7 @@ def probabilities(network, image, tile_px, dtype) -> np.ndarray:
             # Back to rows, columns, channels, as they lie in memory.
             found = torch.sigmoid(logits).permute(0, 2, 3, 1)[: size - missing]
             out.append(found.cpu().numpy())
-        joined = tiles.join(np.concatenate(out), origins, image.shape, *overlap)
+        joined = tiles.join(np.concatenate(out), image.shape, *overlap)
         total = total + joined[view]
     return total / np.float32(4)
 

@@ -75,11 +75,7 @@ def cut(
 
 
 def join(
-    tiles: np.ndarray,
-    corners: np.ndarray,
-    shape: tuple[int, int],
-    overlap_px: int,
-    grid_px: int = 1,
+    tiles: np.ndarray, shape: tuple[int, int], overlap_px: int, grid_px: int = 1
 ) -> np.ndarray:
     """Joins tiles as cut by `cut`.
 
@@ -88,7 +84,6 @@ def join(
 
     Args:
       tiles: (n, rows, cols) or (n, rows, cols, k), results for the tiles.
-      corners: (n, 2), origins as returned by `cut`.
       shape: rows and columns of the image.
       overlap_px: as given to `cut`.
       grid_px: as given to `cut`.
@@ -101,11 +96,11 @@ def join(
     """
     h, w = shape
     rows, cols = tiles.shape[1:3]
-    n = len(origins(shape, (rows, cols), overlap_px, grid_px))
-    if not len(tiles) == len(corners) == n:
+    corners = origins(shape, (rows, cols), overlap_px, grid_px)
+    if len(tiles) != len(corners):
         raise ValueError(
-            f"an image of {h} x {w} px has {n} tiles of {rows} x {cols} px with an overlap of "
-            f"{overlap_px} px, but {len(tiles)} tiles and {len(corners)} origins came"
+            f"an image of {h} x {w} px has {len(corners)} tiles of {rows} x {cols} px with an "
+            f"overlap of {overlap_px} px, but {len(tiles)} tiles came"
         )
     joined = np.zeros((h, w, *tiles.shape[3:]), tiles.dtype)
     half = overlap_px // 2

@@ -130,6 +130,7 @@ def _score_kept(
     names = [picture.name for picture in pictures]
     subsets = {"": names, ", test images": [n for n in names if n in inputs.tested(config)]}
     counts, measured = {}, {}
+    true = {name: truths[name].sizes.assign(image=name) for name in names}
     for method in (*methods, TRUTH):
         for picture in pictures:
             known = truths[picture.name]
@@ -160,11 +161,11 @@ def _score_kept(
             together = kept.pooled([counts[method, choice, name] for name in chosen])
             kept_rows.append(what | together)
             here = pd.concat([measured[method, choice, name] for name in chosen])
-            there = pd.concat([truths[name].sizes.assign(image=name) for name in chosen])
+            there = pd.concat([true[name] for name in chosen])
             size_rows += [what | row for row in _compare(config, here, there)]
     _write_rows(work.score / "kept.csv", kept_rows)
-    true = pd.concat([truths[name].sizes.assign(image=name) for name in names])
-    write_text(work.score / "true_sizes.csv", true.to_csv(index=False, float_format="%.6g"))
+    text = pd.concat(true.values()).to_csv(index=False, float_format="%.6g")
+    write_text(work.score / "true_sizes.csv", text)
     beside = [
         table.assign(method=method)
         for (method, choice, _), table in measured.items()
