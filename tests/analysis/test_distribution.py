@@ -135,6 +135,17 @@ def test_equal_weights_are_no_weights(n, weight):
     assert_same(summarize(values, np.full(n, weight), seed=3, bootstrap=50), plain, rel=1e-10)
 
 
+@pytest.mark.parametrize("n", [2, 3, 10, 137])
+def test_without_weights_all_is_as_numpy_has_it(n):
+    values = np.random.default_rng(n).lognormal(4.5, 0.4, n).round(1)
+    found = summarize(values, seed=0, bootstrap=0)
+    logs = np.log(values)
+    expected = [values.mean(), np.median(values), values.std(ddof=1)]
+    expected += [*np.percentile(values, (10, 50, 90)), np.exp(logs.mean())]
+    expected += [np.exp(logs.std(ddof=1)), (values < 100).mean()]
+    assert [found[name] for name in NAMES] == pytest.approx(expected)
+
+
 def test_weighted_values_by_hand():
     values, weights = np.array([200.0, 50.0, 100.0]), np.array([1.0, 1.0, 2.0])
     found = summarize(values, weights, seed=0, bootstrap=0)
