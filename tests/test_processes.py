@@ -100,7 +100,7 @@ def test_two_processes_learn_what_one_learns_also_after_one_was_killed(tmp_path)
     killed = tmp_path / "killed"
     both = start(["tests/trainer.py", str(killed), learner, goal], 2, SEMJAX_DIE="1:5")
     codes, _, errors = finish(both)
-    assert codes[1] == -9 and codes[0] != 0
+    assert codes[1] == -9 and codes[0] > 0
     assert "most likely one of them has ended" in errors[0] or "another task died" in errors[0]
     assert sorted(path.name for path in (killed / "segmenter/checkpoints").glob("[0-9]")) == ["4"]
     other = tmp_path / "other"

@@ -47,16 +47,12 @@ def test_intervals_cover_the_true_error_mostly():
     assert 51 <= inside <= 60
 
 
-def repeated(values, counts):
-    return np.repeat(values, counts)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_statistics_of_counted_sizes_are_those_of_repeated_ones(seed):
     rng = np.random.default_rng(seed)
     sides = [np.sort(rng.integers(1, 30, n).astype(float)) for n in (25, 40)]  # with ties
     counts = [rng.integers(0, 4, (1, side.size)) for side in sides]
-    found, true = (repeated(s, c[0]) for s, c in zip(sides, counts, strict=True))
+    found, true = (np.repeat(s, c[0]) for s, c in zip(sides, counts, strict=True))
     mean, median, d10, d90, log_sd = sizes._statistics(sides[0], counts[0])[:, 0]
     assert [d10, median, d90] == pytest.approx(np.percentile(found, (10, 50, 90)))
     assert [mean, log_sd] == pytest.approx([found.mean(), np.log(found).std(ddof=1)])

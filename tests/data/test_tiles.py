@@ -25,7 +25,7 @@ def test_starts_on_a_grid(size, tile_px, overlap_px):
     assert (np.diff(first) > 0).all()
     assert (np.diff(first) <= tile_px - overlap_px).all()
     image = np.random.default_rng(0).normal(size=(size, 2 * size))
-    pieces, origins = tiles.cut(image, (tile_px, 16), overlap_px % 8, 8)
+    pieces, _ = tiles.cut(image, (tile_px, 16), overlap_px % 8, 8)
     joined = tiles.join(pieces, image.shape, overlap_px % 8, 8)
     np.testing.assert_array_equal(joined, image)
 
@@ -69,7 +69,7 @@ def test_small_image_is_reflected():
 
 def test_joins_results_with_other_channels():
     image = np.random.default_rng(0).normal(size=(40, 50))
-    pieces, origins = tiles.cut(image, (16, 16), 4)
+    pieces, _ = tiles.cut(image, (16, 16), 4)
     joined = tiles.join(np.stack([pieces, 2 * pieces], axis=-1), image.shape, 4)
     np.testing.assert_array_equal(joined[..., 1], 2 * image)
 
@@ -88,6 +88,6 @@ def test_a_grid_that_tiles_do_not_fit():
 
 
 def test_wrong_number_of_tiles():
-    pieces, origins = tiles.cut(np.zeros((40, 40)), (16, 16), 4)
+    pieces, _ = tiles.cut(np.zeros((40, 40)), (16, 16), 4)
     with pytest.raises(ValueError, match="8 tiles"):
         tiles.join(pieces[:8], (40, 40), 4)
