@@ -72,10 +72,15 @@ class Side:
         }
 
 
-def measure(name: str, sides: list[str], environment: dict[str, str]) -> dict[str, dict]:
-    """All sides of a piece, in turn; a peer that fails is left out and told."""
+def measure(name: str, piece: pieces.Piece, have: list[str], environment: dict[str, str]) -> dict:
+    """All sides of a piece, in turn, ours first; a peer that fails is left out and told."""
+    if piece.devices is not None:
+        environment = environment | {
+            "JAX_NUM_CPU_DEVICES": str(piece.devices),
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(piece.devices))),
+        }
     running: dict[str, Side] = {}
-    for side in sides:
+    for side in ("ours", *(side for side in piece.peers if side in have)):
         try:
             running[side] = Side(name, side, environment)
         except RuntimeError as error:
@@ -126,11 +131,6 @@ def describe() -> dict[str, str | int]:
     }
 
 
-def choose_sides(piece: pieces.Piece, have: list[str]) -> list[str]:
-    """Ours first."""
-    return ["ours", *(side for side in piece.peers if side in have)]
-
-
 def find_peers() -> list[str]:
     """The peers that can run here."""
     try:
@@ -152,11 +152,12 @@ def read_earlier(folder: Path) -> dict[str, dict]:
     return earlier["found"] if same else {}
 
 
-def is_cpu() -> bool:
-    """Asked of a process that ends: this one is to hold no device."""
-    code = "import jax; print(jax.default_backend())"
+def find_devices() -> tuple[str, int]:
+    """Kind and number of JAX's devices, asked of a process that ends: this one is to hold none."""
+    code = "import jax; print(jax.default_backend(), jax.local_device_count())"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return out.stdout.strip() == "cpu"
+    kind, n = out.stdout.split()
+    return kind, int(n)
 
 
 def main() -> int:
@@ -169,7 +170,11 @@ def main() -> int:
         "--markdown", action="store_true", help="put the results into benchmarks/README.md, too"
     )
     given = parser.parse_args()
-    every = pieces.list_pieces(is_cpu())
+    kind, n_devices = find_devices()
+    every = pieces.list_pieces(kind == "cpu")
+    if kind != "cpu":  # no choice of some of a TPU's; a CPU's are simulated
+        known = range(1, n_devices + 1) if kind == "gpu" else (n_devices,)
+        every = {name: x for name, x in every.items() if x.devices is None or x.devices in known}
     wanted = set(filter(None, given.only.split(",")))
     begins = tuple(wanted - every.keys())
     chosen = [name for name in every if not wanted or name in wanted or name.startswith(begins)]
@@ -184,7 +189,7 @@ def main() -> int:
         for name in ["product", "copy", *chosen]:
             piece = every.get(name, pieces.Piece(name, name, peers=("eager",)))
             print(f"{name} …", file=sys.stderr, flush=True)
-            found[name] = measure(name, choose_sides(piece, have), environment)
+            found[name] = measure(name, piece, have, environment)
             report.write_json(
                 given.out / "benchmarks.json", {"machine": describe(), "found": found}
             )

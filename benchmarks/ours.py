@@ -41,7 +41,8 @@ def train(piece: Piece) -> Job:
 
     flops = cases.count(update, state, first, key)
     begin = time.perf_counter()
-    compiled = jax.jit(update, donate_argnums=0).lower(state, first, key).compile()
+    step = jax.jit(update, donate_argnums=0, out_shardings=devices.replicated(grid))
+    compiled = step.lower(state, first, key).compile()
     compile_s = time.perf_counter() - begin
     endless = cycle(batches)
 

@@ -21,6 +21,7 @@ class Piece(NamedTuple):
         must: largest ratio to the better peer or, where there is no peer, largest time in s.
         goal: likewise.
         point: whether it is only a point of a curve, and no row of the table.
+        devices: how many share the work, simulated ones on a CPU; None for all there are.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Piece(NamedTuple):
     must: float | None = 1.0
     goal: float | None = 0.8
     point: bool = False
+    devices: int | None = None
 
 
 def list_pieces(on_cpu: bool) -> dict[str, Piece]:
@@ -84,6 +86,10 @@ CURVES: dict[str, tuple[str, dict[float, str]]] = {
         "tiles in a batch",
         {2: "segmenter_n2", 8: "segmenter_128px", 16: "segmenter_n16"},
     ),
+    "MultiResUNet, one batch": (
+        "devices that share it (simulated on a CPU)",
+        {1: "segmenter_on_1", 2: "segmenter_on_2", 4: "segmenter_on_4", 8: "segmenter_on_8"},
+    ),
     "prediction, 8 filters": (
         "size of the image / megapixel",
         {0.26: "predict_512", 0.73: "predict_8", 2.36: "predict_1536"},
@@ -107,5 +113,14 @@ def _curve_points(pieces: dict[str, Piece]) -> dict[str, Piece]:
     points = {f"segmenter_{px}px": change("segmenter", tile_px=(px, px)) for px in (64, 128, 256)}
     for n in (2, 16):
         points[f"segmenter_n{n}"] = change("segmenter", tile_px=(128, 128), batch_size=n)
+    for n in (1, 2, 4, 8):
+        points[f"segmenter_on_{n}"] = pieces["segmenter"]._replace(
+            what=f"MultiResUNet, one step on {n} devices",
+            peers=(),
+            must=None,
+            goal=None,
+            point=True,
+            devices=n,
+        )
     points |= {f"predict_{px}": change("predict_8", image_px=(px, px)) for px in (512, 1536)}
     return points | {f"masks_{n}": change("masks", n=n) for n in (100, 300)}

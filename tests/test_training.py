@@ -226,6 +226,14 @@ def test_samples_are_drawn_at_checkpoints_and_at_the_end(tmp_path):
     assert seen == [(4, 4), (8, 8), (10, 10)]
 
 
+def test_a_step_takes_the_room_of_the_state_before_it(tmp_path):
+    states = []
+    last = run(tmp_path, steps=10, sample=lambda state, step: states.append(state))
+    gone = [x.is_deleted() for state in states[:-1] for x in jax.tree.leaves(state)]
+    assert gone and all(gone)
+    assert not any(x.is_deleted() for x in jax.tree.leaves((states[-1], last)))
+
+
 def test_one_checkpoint_is_kept(tmp_path):
     run(tmp_path, steps=10)
     kept = [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()]
