@@ -223,7 +223,7 @@ def write_spread(folders: dict[str, Work]) -> None:
     spread.index.name = "training"
     path = folders[OURS].path / "spread.csv"
     workdir.write_text(path, spread.to_csv(float_format="%.6g"))
-    for name in table.columns[2:4]:
+    for name in table.columns[1:4]:
         relative = table[name].std() / table[name].mean()
         logging.info("%s spreads by %.1f %% over %d trainings", name, 100 * relative, len(table))
 
