@@ -74,10 +74,11 @@ class Side:
 
 def measure(name: str, piece: pieces.Piece, have: list[str], environment: dict[str, str]) -> dict:
     """All sides of a piece, in turn, ours first; a peer that fails is left out and told."""
-    if piece.devices is not None:
+    if (n := piece.devices) is not None:
+        visible = environment.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(n)))
         environment = environment | {
-            "JAX_NUM_CPU_DEVICES": str(piece.devices),
-            "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(piece.devices))),
+            "JAX_NUM_CPU_DEVICES": str(n),
+            "CUDA_VISIBLE_DEVICES": ",".join(visible.split(",")[:n]),
         }
     running: dict[str, Side] = {}
     for side in ("ours", *(side for side in piece.peers if side in have)):
