@@ -5,7 +5,9 @@
 Names are those of `python -m benchmarks`. All calls that a step makes are collected, forward and
 for both gradients, and each is timed alone, the least of several. So the sums say how much of a
 step is convolutions and how far those of XLA's libraries are from PyTorch's; they are no step's
-time, in which operations are fused and may run side by side.
+time, in which operations are fused and may run side by side. They hold, on both sides, gradients
+that are asked for but that nobody needs, and that the compiler drops; what a scan repeats (the
+critic's updates of the WGAN-GP) counts once.
 """
 
 import argparse
