@@ -7,10 +7,12 @@ for both gradients, and each is timed alone, the least of several. So the sums s
 step is convolutions and how far those of XLA's libraries are from PyTorch's; they are no step's
 time, in which operations are fused and may run side by side. They hold, on both sides, gradients
 that are asked for but that nobody needs, and that the compiler drops; what a scan repeats (the
-critic's updates of the WGAN-GP) counts once.
+critic's updates of the WGAN-GP) counts once. PyTorch's threads wait badly beside other work: both
+cores must be quiet.
 """
 
 import argparse
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -130,9 +132,14 @@ def least_ms(run: Callable[[], None]) -> float:
     return 1e3 * min(seconds)
 
 
-def kernel_shape(name: str, y: tuple, rest: tuple) -> tuple:
-    """(rows, columns, input features, output features)."""
-    return rest[2] if name == "_match" else y
+def operations(name: str, x_shape: tuple, y_shape: tuple, rest: tuple) -> float:
+    """Floating point operations of a call: a sum over the output pixels, whatever is looked for."""
+    kernel = rest[2] if name == "_match" else y_shape
+    pixels = {"_spread": x_shape, "_match": y_shape}.get(name)
+    if pixels is None:
+        x, y = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x_shape, y_shape))
+        pixels = jax.eval_shape(lambda x, y: layers._correlate(x, y, *rest), x, y).shape
+    return 2.0 * math.prod(pixels[:3]) * math.prod(kernel)
 
 
 def main() -> None:
@@ -149,30 +156,21 @@ def main() -> None:
             rng = np.random.default_rng(0)
             x, y = (rng.normal(size=s).astype(np.float32) for s in (x_shape, y_shape))
             pair = [least_ms(side(name, x, y, rest)) for side in (ours, theirs)]
-            kernel = kernel_shape(name, y_shape, rest)
-            pixels = (y_shape if name == "_match" else x_shape)[:3]
-            if name == "_correlate":
-                (t, b), (left, r) = rest[1]
-                pixels = (
-                    x_shape[0],
-                    (x_shape[1] + t + b - kernel[0]) // rest[0] + 1,
-                    (x_shape[2] + left + r - kernel[1]) // rest[0] + 1,
-                )
-            gflop = 2e-9 * n * float(np.prod(pixels)) * float(np.prod(kernel))
-            for key, value in (("ours", n * pair[0]), ("torch", n * pair[1]), ("gflop", gflop)):
-                sums[name, key] += value
-            rates = [n * ms and 1e3 * gflop / (n * ms) for ms in pair]
+            work = operations(name, x_shape, y_shape, rest)
+            for key, value in (("ours", pair[0]), ("torch", pair[1]), ("work", work)):
+                sums[name, key] += n * value
+            kernel = rest[2] if name == "_match" else y_shape
+            rates = [work / ms / 1e6 for ms in pair]
             lines.append((n * (pair[0] - pair[1]), n, KINDS[name], x_shape, kernel, *pair, *rates))
+        lines.sort(reverse=True)
         print(f"{piece}: all convolutions alone, ms")
         for name, kind in KINDS.items():
             if sums[name, "ours"]:
-                a, b, work = (sums[name, key] for key in ("ours", "torch", "gflop"))
-                rates = f"{1e3 * work / a:.0f} and {1e3 * work / b:.0f} GFLOP/s"
+                a, b, work = (sums[name, key] for key in ("ours", "torch", "work"))
+                rates = f"{work / a / 1e6:.0f} and {work / b / 1e6:.0f} GFLOP/s"
                 print(f"  {kind:9} ours {a:8.1f}  PyTorch {b:8.1f}  ({a / b:.2f}; {rates})")
         print("  times, kind, array, kernel: ms of one, ours and PyTorch's; GFLOP/s")
-        for _, n, kind, shape, kernel, a, b, rate, their_rate in sorted(lines)[::-1][
-            : given.largest
-        ]:
+        for _, n, kind, shape, kernel, a, b, rate, their_rate in lines[: given.largest]:
             print(
                 f"  {n:3} {kind:9} {shape!s:20} {kernel!s:17} {a:7.2f} {b:7.2f}"
                 f"  {rate:4.0f} {their_rate:4.0f}"

@@ -47,3 +47,5 @@ def test_a_call_and_both_its_gradients_are_counted_once():
         calls.clear()
         jax.eval_shape(jax.grad(loss, (0, 1)), images, kernel)
     assert {name: n for (name, *_), n in calls.items()} == dict.fromkeys(convolutions.KINDS, 1)
+    # 64 pixels, 9 taps, 2 by 4 features; a product and a sum each.
+    assert {convolutions.operations(*call) for call in calls} == {2 * 64 * 9 * 2 * 4}
