@@ -22,7 +22,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 from scipy import ndimage, stats
 
-from semjax import inputs, marks, tables
+from semjax import inputs, marks, models, tables
 from semjax.data import images
 from semjax.report import audit as page
 from semjax.workdir import Work, read_json, write_json, write_text
@@ -143,18 +143,19 @@ def pictures(config: ConfigDict, work: Work, sample: pd.DataFrame) -> list[np.nd
         FileNotFoundError: micrographs or labels are not there (any more).
         ValueError: they do not fit the sample.
     """
-    micrographs = {picture.name: picture.image for picture in _micrographs(config, work)}
+    micrographs = {picture.name: picture for picture in _micrographs(config, work)}
+    noted = work.measure / "measured.json"  # which runs of old versions lack
+    known = read_json(noted)["images"] if noted.is_file() else {}
     made: dict[tuple[str, int], np.ndarray] = {}
     for name, rows in sample.groupby("image"):
         path = work.measure / "labels" / f"{name}.tif"
         labels = images.read_labels(path)
-        image = micrographs.get(str(name))
-        if image is None or image.shape != labels.shape:
-            state = "is not there" if image is None else f"has {image.shape} pixels"
+        if state := _changed(micrographs.get(str(name)), labels, known.get(name, {}).get("sha256")):
             raise ValueError(
                 f"the micrograph of {path}, which has {labels.shape} pixels, {state}; put back the "
                 "images that were measured, or measure these with --redo=measure"
             )
+        image = micrographs[str(name)].image
         image = -image if config.data.dark_particles else image
         boxes = dict(enumerate(ndimage.find_objects(labels), start=1))
         for label in rows["label"]:
@@ -165,6 +166,15 @@ def pictures(config: ConfigDict, work: Work, sample: pd.DataFrame) -> list[np.nd
                 )
             made[str(name), label] = page.draw(image, labels == label, boxes[label])
     return [made[key] for key in zip(sample["image"], sample["label"], strict=True)]
+
+
+def _changed(picture: images.Micrograph | None, labels: np.ndarray, sha256: str | None) -> str:
+    """What has become of the micrograph that labels belong to; empty if it is still the same."""
+    if picture is None:
+        return "is not there"
+    if picture.image.shape != labels.shape:
+        return f"has {picture.image.shape} pixels"
+    return "has changed" if sha256 and models.checksum(picture.path) != sha256 else ""
 
 
 def _micrographs(config: ConfigDict, work: Work) -> list[images.Micrograph]:

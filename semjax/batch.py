@@ -49,7 +49,8 @@ def run(
         pixel_size_nm: of all images; None reads the instruments' tags.
         calibration: factor on the pixel size, whatever it is from; None for 1, with a warning where
             the training images had another.
-        calibration_uncertainty: relative standard uncertainty of the pixel size, if known.
+        calibration_uncertainty: relative standard uncertainty of the pixel size; None if it is
+            not known, or was given when the folder was filled before.
         info_bar_px: rows to cut at the bottom, -1 to find the bar; None as in training.
         dark_particles: whether particles are darker than the ground; None as in training.
         border: drop or weights, see `measure.border` in the settings.
@@ -102,6 +103,8 @@ def run(
         processes.meet("looked")
         if before:
             _compare(work.path, before, facts)
+            if calibration_uncertainty is None:
+                calibration_uncertainty = before.get("calibration_uncertainty")
         elif processes.leads():
             write_json(work.path / "measured.json", {"format": measured.FORMAT, **facts})
         if calibrated and not told and (doubt := measuring.doubt_calibration(model)):
@@ -281,10 +284,10 @@ def _measure_one(
     origin = measured.origin_of(path, model, pixel_size_nm=pixel_size_nm)
     if measured.is_done(folder, path.stem, origin):
         return None
-    settings, done, place = facts["settings"], folder / "done" / f"{path.stem}.json", path.resolve()
+    settings, done = facts["settings"], folder / "done" / f"{path.stem}.json"
     if done.is_file():
         before = read_json(done)
-        elsewhere = before["path"] != str(place) and Path(before["path"]).is_file()
+        elsewhere = before["path"] != str(path.resolve()) and Path(before["path"]).is_file()
         if elsewhere and before["sha256"] != origin["sha256"]:
             raise ValueError(
                 f"{folder} holds results of another image of this name, {before['path']}; "
@@ -304,7 +307,6 @@ def _measure_one(
     if picture.pixel_size_nm is None and facts["unit"] == "nm":
         raise ValueError("no pixel size is known, as it is for others; give --pixel_size_nm")
     scale = measuring.scale_of(model, picture.pixel_size_nm) if settings["rescale"] else 1.0
-    origin = {**origin, "path": str(place)}
     return measured.measure(
         folder, model, picture, origin=origin, border=facts["border"], scale=scale
     )

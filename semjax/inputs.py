@@ -214,7 +214,7 @@ def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> 
     for name, labels in manual_labels(config, work, shapes).items():
         if name not in files:
             continue
-        verdict = kept.verdicts(labels, images.read_colors(files[name]))
+        verdict = kept.verdicts(labels, truth.read_classes(files[name], labels.shape))
         made[name] = (np.where(verdict[labels] == kept.OPEN, 0, labels), verdict == kept.GOOD)
     return made
 

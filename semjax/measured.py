@@ -29,7 +29,6 @@ from semjax.workdir import read_json, whole, write_json, write_text
 
 FORMAT = 1
 WORKERS = 2  # images at a time
-SHOWN_PX = 4096  # longer side of pictures of large images
 T = TypeVar("T")
 R = TypeVar("R")
 ONE_LARGE = threading.Lock()  # two large images at a time could take too much memory
@@ -73,6 +72,14 @@ def is_done(folder: Path, name: str, origin: Mapping[str, Any]) -> bool:
         return False
     found = read_json(files[-1])
     return all(found[entry] == value for entry, value in origin.items())
+
+
+def micrograph(folder: Path, name: str) -> Path | None:
+    """The file that an image was measured from, if it still is where it was and as it was."""
+    mark = folder / "done" / f"{name}.json"
+    done = read_json(mark) if mark.is_file() else {}
+    path = Path(done.get("path", ""))
+    return path if path.is_file() and models.checksum(path) == done["sha256"] else None
 
 
 def origin_of(path: Path, model: Model, *, pixel_size_nm: float | None) -> dict[str, Any]:
@@ -127,12 +134,9 @@ def _measure(
     kept = table["kept"].to_numpy()
     paths = {kind: folder / kind / f"{picture.name}.{suffix}" for kind, suffix in PER_IMAGE.items()}
     paths["done"].unlink(missing_ok=True)
-    if labels.max(initial=0) < 2**16:
-        fiji.write_tiff(paths["labels"], labels, pixel_size_nm=picture.pixel_size_nm)
-    else:  # ImageJ has no such integers
-        _write_tiff(paths["labels"], labels)
+    write_labels(paths["labels"], labels, pixel_size_nm=picture.pixel_size_nm)
     fiji.write_tiff(paths["probability"], probability, pixel_size_nm=picture.pixel_size_nm)
-    step = 1 if labels.size <= contrast.LARGE_PX else -(-max(labels.shape) // SHOWN_PX)
+    step = contrast.shown_step(labels)
     shown = picture.image if step == 1 else bands.shrink(picture.image, step)
     overlay = figures.overlay(shown, labels[::step, ::step][: len(shown), : shown.shape[1]], kept)
     figures.write_png(paths["overlays"], overlay)
@@ -162,6 +166,7 @@ def _measure(
     }
     done = {
         **origin,
+        "path": str(picture.path.resolve()),
         "scale": scale,
         "row": row,
         "instrument": metadata.instrument(picture.path),
@@ -227,9 +232,13 @@ def _weights(kept: pd.DataFrame, border: str) -> np.ndarray | None:
     return kept["border_weight"].to_numpy() if border == "weights" else None
 
 
-def _write_tiff(path: Path, pixels: np.ndarray) -> None:
+def write_labels(path: Path, labels: np.ndarray, *, pixel_size_nm: float | None) -> None:
+    """Writes labels (h, w) as a TIFF, for ImageJ unless there are more than it has integers for."""
+    if labels.max(initial=0) < 2**16:
+        fiji.write_tiff(path, labels, pixel_size_nm=pixel_size_nm)
+        return
     with whole(path) as partial:
-        tifffile.imwrite(partial, pixels, compression="zlib")
+        tifffile.imwrite(partial, labels, compression="zlib")
 
 
 def _write_jpeg(path: Path, pixels: np.ndarray) -> None:

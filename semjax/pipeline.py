@@ -16,7 +16,11 @@ from semjax import marks, messages, processes, validate, variants, versions, wor
 from semjax.workdir import Work
 
 STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
-BY_HAND = ("reviewed", "particles.edited.csv")  # what a person leaves in a stage's folder
+BY_HAND = (
+    "reviewed",
+    "particles.edited.csv",
+    "edits.json",
+)  # what a person leaves in a stage's folder
 
 
 def run(
@@ -198,7 +202,7 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
     running = [name for name, action in plan.items() if action.kind != "skip"]
     if not running:
         return
-    from semjax import inputs
+    from semjax import inputs, truth
 
     if config.data.source == "phantom":
         _draw_phantom(config, work)
@@ -210,6 +214,8 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
         names = {picture.name for picture in pictures}
         learning = [name for name in running if name in validate.on_given_masks(config)]
         given = {name: inputs.trainable(config, work, name, names) for name in learning}
+        if learning or "score" in running:
+            truth.check(config, work, pictures)
     outlines = None
     if "shapes" in running:
         outlines = inputs.given_outlines(config, work)

@@ -6,15 +6,15 @@ itself; the originals are only read.
 
 import hashlib
 import shutil
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tifffile
 
-from semjax import tables
+from semjax import measured, tables
 from semjax.analysis import edited, editing
-from semjax.data import annotations, images
+from semjax.data import annotations, contrast, images
 from semjax.exports import fiji
 from semjax.report import figures
 from semjax.workdir import read_json, whole, write_json, write_text
@@ -48,7 +48,6 @@ class Review:
         self.folder = tables.find(path)
         self.out = self.folder / "reviewed"
         self.measured = self._read_particles(self.folder)
-        self._sha256 = hashlib.sha256((self.folder / "particles.csv").read_bytes()).hexdigest()
         self._images = tables.read_table(self.folder / "images.csv", "image", "pixel_size_nm")
         self.unit = "nm" if "min_feret_nm" in self.measured else "px"
         self.names: list[str] = list(self._images["image"])
@@ -63,8 +62,14 @@ class Review:
         particles, rows, start = self.measured, self._images, self.names[0]
         if self.out.exists():
             start = self._read_state()
-            particles = self._read_particles(self.out)
             rows = tables.read_table(self.out / "images.csv", *self._images)
+            # Images may have joined since, and a kill may have kept them from being written.
+            new = set(self.names) - set(rows["image"])
+            parts = self._read_particles(self.out), self.measured.assign(edited=False)
+            here = [part["image"].isin(new) == is_new for is_new, part in enumerate(parts)]
+            particles = pd.concat([part[at] for part, at in zip(parts, here, strict=True)])
+            rows = pd.concat([rows, self._images]).drop_duplicates("image")
+            rows = rows.set_index("image").loc[self.names].reset_index()
         marked = particles if "edited" in particles else particles.assign(edited=False)
         self.tables = {name: marked[marked["image"] == name] for name in self.names}
         self._image_rows = rows.to_dict("records")
@@ -85,20 +90,35 @@ class Review:
             raise ValueError(f"{self.out} holds no review (no review.json); rename that folder")
         state = read_json(path)
         try:
-            known, start = state["particles"], str(state["at"])
+            known, start = dict(state["images"]), str(state["at"])
             self._choices = {
                 name: {int(number): bool(keep) for number, keep in choices.items()}
                 for name, choices in state["choices"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged; rename {self.out} and begin again") from error
-        if known != self._sha256 or start not in self.names:
+        changed = [name for name in known if known[name] != self._fingerprints.get(name)]
+        if changed or start not in known:
             raise ValueError(
-                f"{self.folder} was measured again after its review; rename {self.out}, which "
-                "belongs to the measurement before, and begin again"
+                f"{self.folder} was measured again after its review ({', '.join(changed[:3])}); "
+                f"rename {self.out}, which belongs to the measurement before, and begin again"
             )
         self._complete()
         return start
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """What tells by image whether it was measured again; other images may join them."""
+        numbers = self.measured.select_dtypes("number").columns
+        found = {}
+        for name in self.names:
+            rows = self.measured[self.measured["image"] == name]
+            rows = rows.astype(dict.fromkeys(numbers, float))  # other images may make them so
+            labels = self.folder / "labels" / f"{name}.tif"
+            made = hashlib.sha256(rows.to_csv(index=False, float_format="%.6g").encode())
+            made.update(labels.read_bytes() if labels.is_file() else b"")
+            found[name] = made.hexdigest()
+        return found
 
     @property
     def name(self) -> str:
@@ -141,15 +161,11 @@ class Review:
 
     def _read_raw(self) -> np.ndarray | None:
         """The micrograph as it was measured, without its bar; None if it is not there any more."""
-        row, shape = self._images.iloc[self.at], self.original.shape
-        given, bar = row.get("file", ""), int(row.get("info_bar_px", 0))
-        for path in (Path(given), self.folder / given, self.folder.parent / given):
-            if given and path.is_file():
-                raw = images.read_image(path)
-                # Not if its pixels were made square, or the bar is given otherwise.
-                if raw.shape == (shape[0] + bar, shape[1]):
-                    return raw[: shape[0]]
-        return None
+        path, (h, w) = measured.micrograph(self.folder, self.name), self.original.shape
+        raw = images.read_image(path) if path else None
+        bar = int(self._images.iloc[self.at].get("info_bar_px", 0))
+        # Not if its pixels were made square.
+        return raw[:h] if raw is not None and raw.shape == (h + bar, w) else None
 
     def picture(self) -> np.ndarray:
         """What to show under the labels, uint8 (h, w); black if there is nothing.
@@ -157,16 +173,20 @@ class Review:
         The contrast-stretched picture if there is one, else the micrograph, else the overlay, in
         which the old outlines are black.
         """
-        picture = self.folder / "pictures" / f"{self.name}.jpg"
+        picture, shape = self.folder / "pictures" / f"{self.name}.jpg", self.original.shape
+        step = contrast.shown_step(self.original)
         if not picture.is_file() and self._raw is not None:
             return figures.to_uint8(images.stretch_contrast(self._raw))
         for path in (picture, self.folder / "overlays" / f"{self.name}.png"):
             if path.is_file():
                 shown = images.read_colors(path)
                 shown = shown if shown.ndim == 2 else shown.min(axis=2)
-                if shown.shape == self.original.shape:
-                    return shown
-        return np.zeros(self.original.shape, np.uint8)
+                if step > 1 or shown.shape == shape:
+                    places = zip(shape, shown.shape, strict=True)
+                    return shown[
+                        np.ix_(*(np.minimum(np.arange(n) // step, m - 1) for n, m in places))
+                    ]
+        return np.zeros(shape, np.uint8)
 
     def split(self, line: np.ndarray) -> None:
         """Splits a particle along a line (see `editing.split`).
@@ -297,11 +317,8 @@ class Review:
         """Writes the open image's labels, the state and all tables."""
         self._touched = self._stale = True
         self._complete()
-        small = self.labels.max(initial=0) < 2**16
-        path = self._labels(self.out)
-        labels = self.labels.astype(np.uint16 if small else np.int32)
-        with whole(path) as partial:
-            tifffile.imwrite(partial, labels, compression="zlib")
+        size = None if self.unit == "px" else float(self._images["pixel_size_nm"].iloc[self.at])
+        measured.write_labels(self._labels(self.out), self.labels, pixel_size_nm=size)
         self._write_state()
         self._follow()
         self._write_tables()
@@ -320,7 +337,7 @@ class Review:
         return pd.DataFrame(self._image_rows)
 
     def _write_state(self) -> None:
-        state = {"format": 1, "particles": self._sha256, "at": self.name}
+        state = {"format": 2, "images": self._fingerprints, "at": self.name}
         write_json(self.out / "review.json", state | {"choices": self._choices})
 
     def _complete(self) -> None:
@@ -355,7 +372,9 @@ class Review:
             return
         kept = np.zeros(int(self.labels.max(initial=0)), bool)
         kept[self.table.loc[self.table["kept"], "label"] - 1] = True
-        overlay = figures.overlay(self.picture(), self.labels, kept)
+        step, (h, w) = contrast.shown_step(self.labels), self.labels.shape
+        part = slice(0, h - h % step, step), slice(0, w - w % step, step)
+        overlay = figures.overlay(self.picture()[part], self.labels[part], kept)
         figures.write_png(self.out / "overlays" / f"{self.name}.png", overlay)
         if (self.folder / "rois").is_dir():
             fiji.write_rois(self.out / "rois" / f"{self.name}.zip", self.labels)

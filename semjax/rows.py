@@ -184,7 +184,7 @@ def write_table(folders: dict[str, Work]) -> None:
             kind, _, subset = method.partition(", test images")
             subset = "test" if method != kind else "all"
             if kind != OURS and work is not base:
-                continue  # the threshold and the CycleGAN alone are the same in every row
+                continue  # the threshold is the same in every row; the CycleGAN is the run's
             line = {"row": name if kind == OURS else kind, "images": subset}
             line |= {title: values[key] for title, key in SCORES.items()}
             line |= _chosen(work, method)

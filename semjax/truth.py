@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
+from skimage import measure
 
 from semjax.analysis import kept, regions, scores
 from semjax.data import images, tio2
 from semjax.workdir import Work
 
+MOST_PATCHES = 20  # for each label, on average; of a micrograph each grey level has more
 # Masks are often named after their image and what they are.
 _ENDING = re.compile("_(m|cm|mask|masks|label|labels)$")
 
@@ -67,13 +69,16 @@ def image_of(path: Path) -> str:
 
 
 def _by_name(folder: str | Path) -> dict[str, Path]:
-    """Files by the name of the image that they belong to: "a_mask.png" belongs to "a.tif"."""
-    paths = images.list_images(folder)
-    exact = {path.stem: path for path in paths}
+    """Files by the name of the image that they belong to: "a_mask.png" belongs to "a.tif".
+
+    Where both "a.tif" and "a_mask.png" are in the folder, the first is the micrograph itself.
+    """
     found: dict[str, Path] = {}
-    for path in paths:
+    exact: dict[str, Path] = {}
+    for path in images.list_images(folder):
         name = image_of(path)
-        if name in exact:
+        if name == path.stem:
+            exact[name] = path
             continue
         if name in found:
             raise ValueError(
@@ -81,7 +86,38 @@ def _by_name(folder: str | Path) -> dict[str, Path]:
                 " remove or rename one of them."
             )
         found[name] = path
-    return found | exact
+    return exact | found
+
+
+def check(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> None:
+    """Reads the masks and classes that somebody gave, before hours of training end with them.
+
+    Raises:
+        ValueError: masks or classes that cannot be used; the message names them.
+    """
+    d = config.data
+    left_out = {str(name) for name in d.exclude}
+    known = {picture.name: picture for picture in pictures}
+    for setting, folder in (("truth", d.truth), ("classes", d.classes)):
+        if not folder:
+            continue
+        files = _by_name(folder)
+        strange = sorted(
+            path.name for name, path in files.items() if name not in {*known, *left_out}
+        )
+        if not known.keys() & files.keys():
+            raise ValueError(
+                f"no file in config.data.{setting}, {folder}, is named like an image: there are "
+                f"{', '.join(strange[:3])}, the images are {', '.join(list(known)[:3])}; name the "
+                "mask of a.tif a.png or a_mask.png"
+            )
+        if strange:
+            shown = ", ".join(strange[:5]) + (" and others" if len(strange) > 5 else "")
+            logging.warning("config.data.%s: no image is named like %s", setting, shown)
+        read_one = read_labels if setting == "truth" else read_classes
+        for name in known.keys() & files.keys():
+            _check_square(files[name], known[name])
+            read_one(files[name], known[name].image.shape)
 
 
 def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -102,7 +138,39 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     picture = picture[: shape[0], : shape[1]]
     if images.is_mask(picture, path):
         return scores.label_truth(picture > picture.max() / 2)
-    return images.read_labels(path)[: shape[0], : shape[1]]
+    labels = images.read_labels(path)[: shape[0], : shape[1]]
+    numbers, patches = np.unique(labels).size, measure.label(labels, background=-1).max()
+    if patches > MOST_PATCHES * numbers:
+        raise ValueError(
+            f"{path} looks like a micrograph: its {numbers} grey levels lie in {patches} patches; "
+            "expected a mask, or labels that count the particles"
+        )
+    return labels
+
+
+def read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Colours of a class mask, see `kept.verdicts`.
+
+    Raises:
+        ValueError: it is no picture, has other columns than the image, or lacks more than a tenth
+            of its rows.
+    """
+    colors = images.read_colors(path)
+    if colors.shape[1] != shape[1] or colors.shape[0] < 0.9 * shape[0]:
+        raise ValueError(
+            f"{path} has {colors.shape[:2]} px, its image {shape}; expected the image's columns "
+            "and, but for a few at the bottom, its rows"
+        )
+    return colors
+
+
+def _check_square(path: Path, picture: images.Micrograph) -> None:
+    if picture.is_resampled:
+        raise ValueError(
+            f"{path} cannot be laid over {picture.path.name}, which was resampled since its pixels "
+            "are not square; save the image at square pixels and draw its mask on that, or leave "
+            "it out (data.exclude)"
+        )
 
 
 def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> dict[str, Truth]:
@@ -115,6 +183,7 @@ def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> d
     for picture in pictures:
         if picture.name not in files:
             continue
+        _check_square(files[picture.name], picture)
         labels = read_labels(files[picture.name], picture.image.shape)
         if exact is not None:
             found[picture.name] = _simulated(config, labels, exact[exact["image"] == picture.name])
@@ -122,7 +191,7 @@ def read(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> d
         every, labels = labels, scores.drop_specks(labels)
         verdict, sizes, active = None, None, labels.shape
         if picture.name in verdicts:
-            colors = images.read_colors(verdicts[picture.name])
+            colors = read_classes(verdicts[picture.name], labels.shape)
             verdict, active = kept.verdicts(labels, colors), colors.shape[:2]
             table = regions.measure(labels, pixel_size_nm=picture.pixel_size_nm)
             sizes = table[verdict[table["label"]] == kept.GOOD]

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from scipy.stats import norm
 
-from semjax import audit, main, phantom, settings
+from semjax import audit, main, models, phantom, settings
 from semjax.analysis import regions
 from semjax.report import audit as page
 from semjax.report import figures
@@ -187,6 +187,12 @@ def test_dark_particles_are_dark(work):
 def test_images_that_changed_since_are_refused(work):
     config, sample = audit.read_config(work), audit.draw(work)
     image = work.inputs / "images" / f"{sample['image'][0]}.tif"
+    as_measured = models.checksum(image)
+    write_json(work.measure / "measured.json", {"images": {image.stem: {"sha256": as_measured}}})
+    assert len(audit.pictures(config, work, sample)) == len(sample)
+    tifffile.imwrite(image, tifffile.imread(image)[::-1])
+    with pytest.raises(ValueError, match="has changed; put back"):
+        audit.pictures(config, work, sample)
     tifffile.imwrite(image, tifffile.imread(image)[:-5])
     with pytest.raises(ValueError, match=r"has \(155, 200\) pixels; put back"):
         audit.pictures(config, work, sample)

@@ -8,7 +8,7 @@ import roifile
 import tifffile
 from PIL import Image
 
-from semjax import batch, measured, measuring, models, predict
+from semjax import batch, measuring, models, predict
 from semjax.analysis import bands
 from semjax.data import contrast, decoding, images
 
@@ -26,7 +26,7 @@ def tiny_bands(monkeypatch):
     def start():
         monkeypatch.setattr(contrast, "LARGE_PX", 1000)
         monkeypatch.setattr(decoding, "LARGE_PX", 1000)
-        monkeypatch.setattr(measured, "SHOWN_PX", 100)
+        monkeypatch.setattr(contrast, "SHOWN_PX", 100)
         for function in (bands.split, bands.rows, bands.whole):
             monkeypatch.setitem(function.__kwdefaults__, "band_px", 5000)
 

@@ -177,10 +177,11 @@ def test_what_a_person_made_outlives_the_stage(tmp_path, stages):
     (measure / "reviewed").mkdir()
     (measure / "reviewed" / "review.json").write_text("{}")
     (measure / "particles.edited.csv").write_text("label")
+    (measure / "edits.json").write_text("{}")
     run(tmp_path, stages, redo=["segment"])
     assert not (measure / "reviewed").exists()
     kept = {path.name for path in (tmp_path / "by_hand").rglob("*") if path.is_file()}
-    assert kept == {"review.json", "particles.edited.csv"}
+    assert kept == {"review.json", "particles.edited.csv", "edits.json"}
 
 
 def test_what_depends_on_a_stage_made_again_alone_is_made_again_later(tmp_path, stages):

@@ -10,10 +10,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from semjax import models
 from semjax.analysis import distribution, regions
+from semjax.data import contrast
 from semjax.exports import fiji
 from semjax.report import figures
 from semjax.reviewing import Review
+from semjax.workdir import write_json
 
 
 def discs(centres, shape=(60, 90)):
@@ -51,7 +54,7 @@ def tables(nm=2.0):
 def folder(tmp_path):
     """A measured folder of three images as the measure stage leaves it, with their micrographs."""
     made = tmp_path / "measured"
-    for part in ("labels", "overlays", "pictures", "probability", "rois"):
+    for part in ("done", "labels", "overlays", "pictures", "probability", "rois"):
         (made / part).mkdir(parents=True)
     particles = tables()
     rows = []
@@ -59,7 +62,7 @@ def folder(tmp_path):
         raw = np.indices((70, 90)).sum(0).astype(np.uint8)  # ten rows of information bar
         Image.fromarray(raw).save(tmp_path / f"{name}.png")
         Image.fromarray(raw[:60]).save(made / "pictures" / f"{name}.jpg")
-        tifffile.imwrite(made / "labels" / f"{name}.tif", labels.astype(np.uint16))
+        fiji.write_tiff(made / "labels" / f"{name}.tif", labels, pixel_size_nm=2.0)
         tifffile.imwrite(made / "probability" / f"{name}.tif", (labels > 0) * np.uint8(255))
         figures.write_png(made / "overlays" / f"{name}.png", figures.overlay(raw[:60], labels))
         fiji.write_rois(made / "rois" / f"{name}.zip", labels)
@@ -67,7 +70,11 @@ def folder(tmp_path):
         row = {"image": name, "pixel_size_nm": 2.0, "pixel_size_from": "given", "info_bar_px": 10}
         row |= {"particles": len(own), "kept": own["kept"].sum()}
         row |= {"foreground_fraction": round((labels > 0).mean(), 5), "agreement": 0.9}
-        row |= {"ghost_share": 0.1, "file": str(tmp_path / f"{name}.png")}
+        row |= {"ghost_share": 0.1, "file": f"{name}.png"}
+        path = tmp_path / f"{name}.png"
+        write_json(
+            made / "done" / f"{name}.json", {"path": str(path), "sha256": models.checksum(path)}
+        )
         mean = own.loc[own["kept"], "min_feret_nm"].mean()
         rows.append(row | {"mean_min_feret_nm": round(mean, 3)})
     particles.to_csv(made / "particles.csv", index=False)
@@ -119,10 +126,11 @@ def test_originals_stay_and_the_review_is_a_measured_folder(folder):
     edits(review)
     review.finish()
     assert fingerprint(folder) == before
-    copied = set(before) | {type(folder)("distribution.json"), type(folder)("review.json")}
+    copied = {path for path in before if path.parts[0] != "done"}
+    copied |= {type(folder)("distribution.json"), type(folder)("review.json")}
     assert set(fingerprint_of(review.out)) == copied
     untouched = [p for p in before if p.stem in ("b", "empty")]
-    assert all(fingerprint_of(review.out)[p] == before[p] for p in untouched)
+    assert all(fingerprint_of(review.out)[p] == before[p] for p in untouched if p in copied)
     again = Review(review.out)  # the folder of a review means the review
     assert again.folder == folder
     assert again.counts() == review.counts()
@@ -229,6 +237,83 @@ def test_a_kill_between_labels_and_tables_is_repaired(folder, monkeypatch):
     assert again.table["label"].tolist() == [1, 2, 3, 5]
     again.finish()
     assert len(read(folder / "reviewed" / "particles.csv")) == 5
+
+
+def take_away(folder, name):
+    """An image that is not measured yet; returns what brings it in."""
+    kept = {file: (folder / file).read_bytes() for file in ("particles.csv", "images.csv")}
+    labels = folder / "labels" / f"{name}.tif"
+    kept["labels"] = labels.read_bytes()
+    for file in ("particles.csv", "images.csv"):
+        table = read(folder / file)
+        table[table["image"] != name].to_csv(folder / file, index=False)
+    labels.unlink()
+
+    def bring():
+        labels.write_bytes(kept.pop("labels"))
+        for file, content in kept.items():
+            (folder / file).write_bytes(content)
+
+    return bring
+
+
+def test_images_may_join_a_review(folder):
+    bring = take_away(folder, "b")
+    review = Review(folder)
+    edits(review)
+    review.finish()
+    bring()
+    again = Review(folder)
+    assert again.names == ["0012", "b", "empty"] and again.name == "0012"
+    assert again.counts() == review.counts() and len(again.tables["b"]) == 1
+    again.open(1)
+    again.delete(1)
+    again.finish()
+    assert read(again.out / "images.csv")["image"].tolist() == again.names
+    assert read(again.out / "images.csv")["particles"].tolist()[1:] == [0, 0]
+    Review(folder)
+    kept = read(folder / "particles.csv")
+    kept.loc[kept["image"] == "b", "kept"] = False  # measured again with another threshold
+    kept.to_csv(folder / "particles.csv", index=False)
+    with pytest.raises(ValueError, match=r"measured again after its review \(b\)"):
+        Review(folder)
+
+
+def test_brightness_is_that_of_the_micrograph_that_was_measured(folder, monkeypatch):
+    review = Review(folder)
+    review.split(ACROSS)
+    assert review.table.set_index("label").loc[[1, 5], "mean_intensity"].notna().all()
+    other = folder.parent / "elsewhere"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    for place in (other, folder.parent):  # another image of this name, here and where it was
+        Image.fromarray(np.full((70, 90), 7, np.uint8)).save(place / "0012.png")
+    again = Review(folder)
+    again.split(np.array([[11, 37], [29, 37]]))
+    assert again.table["mean_intensity"].isna().sum() == 4
+
+
+def test_edited_labels_keep_their_pixel_size(folder):
+    review = Review(folder)
+    review.delete(1)
+    with tifffile.TiffFile(review.out / "labels" / "0012.tif") as file:
+        assert file.imagej_metadata["unit"] == "nm"
+        assert file.pages[0].tags["XResolution"].value == (1, 2)
+
+
+def test_large_images_are_shown_and_drawn_smaller(folder, monkeypatch):
+    monkeypatch.setattr(contrast, "LARGE_PX", 1000)
+    monkeypatch.setattr(contrast, "SHOWN_PX", 30)
+    for path in (folder / "pictures").iterdir():
+        picture = Image.open(path)
+        picture.resize((30, 20), Image.Resampling.BOX).save(path)
+    review = Review(folder)
+    shown = review.picture()
+    assert shown.shape == (60, 90) and (np.diff(shown[:, 1::3].mean(axis=0)) > 0).all()
+    review.delete(1)
+    review.finish()
+    overlay = np.asarray(Image.open(review.out / "overlays" / "0012.png"))
+    assert overlay.shape[:2] == (20, 30) and np.unique(overlay).size > 20
 
 
 def test_dropping_and_keeping(folder):

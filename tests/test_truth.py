@@ -92,14 +92,73 @@ def test_without_classes_there_are_no_verdicts(config, work):
     assert truth.read(config, work, inputs.micrographs(config, work)) == {}
 
 
-def test_two_files_of_one_image_are_refused_but_its_own_name_is_best(config, work, tmp_path):
+def test_two_masks_of_one_image_are_refused_and_micrographs_beside_masks_are_none(
+    config, work, tmp_path
+):
     content = (tmp_path / "truth" / "a1_mask.png").read_bytes()
     (tmp_path / "truth" / "a1_labels.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"a1_labels\.png and a1_mask\.png.*both .* 'a1'"):
         truth.masks(config, work)
-    (tmp_path / "truth" / "a1.png").write_bytes(content)
+    (tmp_path / "truth" / "a1_labels.png").unlink()
+    (tmp_path / "truth" / "a1.tif").write_bytes((tmp_path / "images" / "a1.tif").read_bytes())
     found = truth.masks(config, work)
-    assert found["a1"].name == "a1.png" and found["a1_mask"].name == "a1_mask.png"
+    assert found.keys() == {"a1", "a2"} and found["a1"].name == "a1_mask.png"
+
+
+def check(config, work):
+    truth.check(config, work, inputs.micrographs(config, work))
+
+
+def test_names_are_compared_before_any_training(config, work, tmp_path, caplog):
+    check(config, work)
+    (tmp_path / "truth" / "a2_mask.png").rename(tmp_path / "truth" / "a2_gt.png")
+    check(config, work)
+    assert "data.truth: no image is named like a2_gt.png" in caplog.text
+    config.data.exclude = ("a2_gt",)  # whatever it is, it is left out
+    caplog.clear()
+    with pytest.raises(ValueError, match="data.exclude names images that are not there"):
+        check(config, work)
+    config.data.exclude = ()
+    (tmp_path / "truth" / "a1_mask.png").rename(tmp_path / "truth" / "a1_gt.png")
+    with pytest.raises(
+        ValueError, match=r"no file in config.data.truth, .* a1_gt\.png, a2_gt\.png"
+    ):
+        check(config, work)
+    # A run looks at the names before it looks for what else it needs of them.
+    config.segment.pairs = config.classify.labels = "manual"
+    with pytest.raises(ValueError, match="no file in config.data.truth"):
+        pipeline.run(config, work.path, stages=["segment"])
+    (tmp_path / "truth" / "a1_gt.png").rename(tmp_path / "truth" / "a1.png")
+    for path in (tmp_path / "classes").iterdir():
+        path.rename(path.with_stem(f"{path.stem}_2"))
+    with pytest.raises(ValueError, match=r"no file in config.data.classes, .* a1_cm_2\.png"):
+        check(config, work)
+
+
+def test_a_micrograph_is_no_truth(config, work, tmp_path):
+    (tmp_path / "truth" / "a1_mask.png").unlink()
+    (tmp_path / "truth" / "a1.tif").write_bytes((tmp_path / "images" / "a1.tif").read_bytes())
+    with pytest.raises(ValueError, match=r"a1\.tif looks like a micrograph"):
+        check(config, work)
+
+
+@pytest.mark.parametrize(
+    "size", [(30, 40), (60, 79), (60, 81), (53, 80)], ids=["half", "less", "more", "few rows"]
+)
+def test_class_masks_have_their_image_s_size(config, work, tmp_path, size):
+    path = tmp_path / "classes" / "a1_cm.png"
+    Image.open(path).resize(size[::-1]).save(path)
+    with pytest.raises(ValueError, match=rf"a1_cm\.png has .*{size[1]}.* px, its image \(60, 80\)"):
+        check(config, work)
+    with pytest.raises(ValueError, match="its image"):
+        truth.read(config, work, inputs.micrographs(config, work))
+
+
+def test_masks_are_not_laid_over_resampled_images(config, work):
+    pictures = [p._replace(is_resampled=True) for p in inputs.micrographs(config, work)]
+    for read in (truth.check, truth.read):
+        with pytest.raises(ValueError, match=r"_mask\.png cannot be laid over a\d\.tif"):
+            read(config, work, pictures)
 
 
 def test_classes_train_a_classifier(config, work):

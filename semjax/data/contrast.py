@@ -7,11 +7,17 @@ import numpy as np
 from semjax.analysis import bands
 
 LARGE_PX = 2**25  # larger images are worked on in rows throughout
+SHOWN_PX = 4096  # longer side of pictures of large images
 
 
 def is_large(image: np.ndarray) -> bool:
     """Whether an image (h, w) is looked up in rows only: large, and of uint8 or uint16."""
     return image.size > LARGE_PX and image.dtype in (np.uint8, np.uint16)
+
+
+def shown_step(image: np.ndarray) -> int:
+    """Every how many pixels an image (h, w) has one in pictures of it: 1 unless it is large."""
+    return 1 if image.size <= LARGE_PX else -(-max(image.shape) // SHOWN_PX)
 
 
 def stretch_contrast(

@@ -16,13 +16,6 @@ STATISTICS = {
     "skewness": "skewness",
 }
 LAWS = {"lognormal": "log-normal", "weibull": "Weibull"}
-BORDER = {
-    "drop": "Particles that touch an image's border are not measured: only part of them is seen. "
-    "Large ones touch it more often, so that those left are a little too small on average.",
-    "weights": "Particles that touch an image's border are not measured; large ones touch it more "
-    "often. Each whole one counts with its Miles-Lantuéjoul weight (ISO 13322-1), which makes up "
-    "for that.",
-}
 # What `semjax.analysis.nano.statement` says, where it is not a sentence already.
 STATED = {
     "meets": "meets the size criterion",

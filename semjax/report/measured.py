@@ -6,10 +6,12 @@ else is missing is said in the report.
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from absl import logging
 
 from semjax import tables
 from semjax.analysis import edited
@@ -133,12 +135,26 @@ def apply(samples: Sequence[Measured], path: Path) -> list[Measured]:
     return [_edit(s, [e for e in edits if hashes[e["sample"]] == s.sha256], path) for s in samples]
 
 
-def write_edited(sample: Measured) -> Path:
-    """Writes particles.edited.csv and its edits beside particles.csv, which stays as it is."""
-    path = sample.folder / "particles.edited.csv"
-    write_json(sample.folder / "edits.json", {"particles": sample.sha256, "edits": sample.edits})
+def write_edited(sample: Measured) -> None:
+    """Writes particles.edited.csv and its edits beside particles.csv, which stays as it is.
+
+    Earlier edits of other particles are renamed; `edits.json` can be given to a report again. A
+    sample without edits is left as it is, for a report of several may be edited in one alone.
+    """
+    path, noted = sample.folder / "particles.edited.csv", sample.folder / "edits.json"
+    if not sample.edits:
+        if path.is_file():
+            logging.warning("%s stays as it is: no edits of it were given", path)
+        return
+    edits = [{"sample": sample.name, **edit} for edit in sample.edits]
+    made = {"format": 1, "samples": {sample.name: sample.sha256}, "edits": edits}
+    if noted.is_file() and read_json(noted) != made:
+        day = datetime.fromtimestamp(noted.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%S")
+        earlier = noted.with_name(f"edits.{day}.json")
+        noted.rename(earlier)
+        logging.warning("%s: other edits were made before, they are now in %s", path, earlier.name)
+    write_json(noted, made)
     write_text(path, sample.edited.to_csv(index=False))
-    return path
 
 
 def _edit(sample: Measured, edits: list[dict], path: Path) -> Measured:

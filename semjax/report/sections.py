@@ -145,7 +145,7 @@ def _counting(samples: Sequence[cells.Sample]) -> str:
 def _image_table(sample: cells.Sample, *, several: bool) -> str:
     images = sample.measured.images
     hashes = markup.mapping(sample.measured.facts["images"])
-    shown = [c for c in images if c not in ("image", "kept", "info_bar_px") and len(images.columns)]
+    shown = [c for c in images if c not in ("image", "kept", "info_bar_px")]
     kept = sample.described["counts"]["kept_per_image"]
     rows = [
         [

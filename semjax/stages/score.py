@@ -12,7 +12,7 @@ import tifffile
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, models, predict, truth
+from semjax import inputs, models, predict, tables, truth
 from semjax.analysis import classical, kept, legacy, regions, scores, sizes, split, trust
 from semjax.data.images import Micrograph
 from semjax.workdir import Work, write_json, write_text
@@ -46,7 +46,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     for picture in pictures:
         for name in methods:
             labels = _labels(name, picture, work)
-            # Splitting removes no pixel, so the labels' foreground is the one before it.
+            # Their foreground is that before splitting but for pieces below the least area.
             found[name].append(scores.score(labels, truths[picture.name].labels))
     table = _pool(found, pictures, inputs.tested(config), scores.pooled)
     write_json(work.score / "scores.json", table)
@@ -57,14 +57,17 @@ def run(config: ConfigDict, work: Work) -> dict:
     ]
     each = pd.DataFrame(rows)
     write_text(work.score / "scores.csv", each.to_csv(index=False))
-    known = pd.read_csv(work.measure / "images.csv", dtype={"image": str}).set_index("image")
+    known = tables.read_table(work.measure / "images.csv", "image", *DOUBTS).set_index("image")
     ours = each[each["method"] == OURS].set_index("image")
     tracked = trust.track(known[DOUBTS], ours[TRACKED])
     write_text(work.score / "trust.csv", tracked.to_csv(index=False, float_format="%.4g"))
     if config.score.legacy:
         _score_legacy(config, work, pictures, truths, methods)
     judged = [picture for picture in pictures if truths[picture.name].verdict is not None]
-    if judged:
+    if not any((truths[picture.name].verdict == kept.GOOD).any() for picture in judged):
+        if judged:
+            logging.warning("score: no class mask calls a particle good; the choice is not scored")
+    else:
         _score_kept(config, work, judged, truths, methods)
     if 0 < len(judged) < len(pictures):
         without = [p.name for p in pictures if truths[p.name].verdict is None]

@@ -325,6 +325,9 @@ def test_the_report_tells_of_the_batch(segment, monkeypatch, tmp_path):
     assert code == 0 and "report.html" in said and "no report" not in said
     page = (tmp_path / "out" / "report.html").read_text()
     assert all(name in page for name in ("b2", "b10", "sha256"))
+    assert segment()[0] == 0  # goes on with what was given before
+    facts = json.loads((tmp_path / "out" / "measured.json").read_text())
+    assert facts["calibration_uncertainty"] == 0.02
 
 
 def test_without_a_report_the_results_stay(segment, monkeypatch, tmp_path):

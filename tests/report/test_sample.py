@@ -213,6 +213,20 @@ def test_edits_make_a_report_and_a_table_and_leave_the_original(tmp_path, make_f
     assert described["m"]["counts"]["excluded"]["dropped by hand"] == 2
     # The page goes on from the same edits.
     assert [e["keep"] for e in data_of(page)["edits"]] == [False, False, True]
+    # Edits of a sample beside it leave its own; other ones of it put them aside.
+    other = make_folder(tmp_path / "other", seed=1)
+    label = pd.read_csv(other / "particles.csv").query("kept")["label"].iloc[0]
+    path.write_text(json.dumps(edits_for(other, [("plain", label, False)])))
+    before = (folder / "particles.edited.csv").read_bytes()
+    sample.write([folder, other], out, edits=path)
+    assert (folder / "particles.edited.csv").read_bytes() == before
+    assert (other / "edits.json").is_file()
+    path.write_text(json.dumps(edits_for(folder, changes[:1])))
+    sample.write([folder], out, edits=path)
+    assert (folder / "particles.edited.csv").read_bytes() != before
+    (aside,) = folder.glob("edits.*.json")
+    sample.write([folder], out, edits=aside)  # can be given again
+    assert (folder / "particles.edited.csv").read_bytes() == before
 
 
 def test_edits_never_reach_other_particles(tmp_path, make_folder):
