@@ -24,8 +24,9 @@ Made from the comments of [`semjax/settings.py`](../semjax/settings.py), not to 
 Every setting can be given on the command line, `--config.masks.n_masks=500`, or in a config file
 of your own (see [`configs/`](../configs)). The last column has what the variants change:
 `--config=…:cpu` or `:gpu`, chosen by the device if you name none; `:v100` and `:v120` are the
-authors' published recipes. A value on the command line wins over them. Bounds of a range are
-allowed themselves. All settings are checked before the first second of training, also whether
+authors' published recipes. A value on the command line wins over them, and so does `config.fixed`
+in a config file; what else of the file a variant replaces is told in a warning. Bounds of a range
+are allowed themselves. All settings are checked before the first second of training, also whether
 they fit each other, and all problems are told at once.
 
 ## How to choose

@@ -51,6 +51,9 @@ def run(
     work = Work(folder)
     names = choose_stages(config, stages, redo)
     _choose_variant(config, work, overrides or {})
+    for name in ("images", "outlines", "truth", "classes", "folder"):
+        if config.data[name].startswith("~"):
+            config.data[name] = str(Path(config.data[name]).expanduser())
     problems = validate.check(config)
     if problems:
         raise ValueError(validate.describe(problems))

@@ -152,7 +152,8 @@ _HEAD = '''\
 
     semjax run --config={name}.py
 
-Any other setting of semjax/settings.py can be added in the same way.
+Any other setting of semjax/settings.py can be added in the same way. A variant changes some of
+them: what is to stay in all variants is set as in config.fixed = {{"masks": {{"n_masks": 500}}}}.
 """
 
 from semjax import settings, variants

@@ -162,7 +162,7 @@ class Review:
     def _read_raw(self) -> np.ndarray | None:
         """The micrograph as it was measured, without its bar; None if it is not there any more."""
         path, (h, w) = measured.micrograph(self.folder, self.name), self.original.shape
-        raw = images.read_image(path) if path else None
+        raw = images.read_image(path, levels=True) if path else None
         bar = int(self._images.iloc[self.at].get("info_bar_px", 0))
         # Not if its pixels were made square.
         return raw[:h] if raw is not None and raw.shape == (h + bar, w) else None

@@ -3,7 +3,8 @@
 One section a stage, named like the stage. `get_config` holds the full-size workflow; `VARIANTS` in
 `variants.py` says what each variant changes. A material's config file (see `configs/`) starts
 from `get_config` and sets what is special to the material; the variant is laid over it when the run
-starts, and `--config.section.name=value` wins over both.
+starts (with a warning of what it replaces), `config.fixed` over that, and
+`--config.section.name=value` wins over all.
 """
 
 from ml_collections import ConfigDict
@@ -184,4 +185,8 @@ def get_config() -> ConfigDict:
     # Further rows of a table: the changed settings by section, for each row's name. They run after
     # the workflow itself, in rows/<name>; see configs/tio2_table.py.
     c.rows = ConfigDict()
+
+    c.lock()  # a misspelt setting is an error
+    c.fixed.unlock()
+    c.rows.unlock()
     return c

@@ -11,6 +11,8 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
+from semjax import settings
+
 VARIANTS: dict[str, dict[str, Any]] = {
     # The default settings, with the half-precision activations that accelerators are fast in and,
     # as in the small variant, no identity loss: 115 PFLOP in all, by `python -m benchmarks.cost`.
@@ -330,6 +332,7 @@ def lay(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:
     Raises:
         ValueError: `config.fixed` names no setting.
     """
+    _tell_replaced(config, name, overrides)
     with config.unlocked():
         config.update_from_flattened_dict(VARIANTS.get(name, {}))
         change(config, config.fixed, "config.fixed")
@@ -338,6 +341,20 @@ def lay(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:
             {path: value for path, value in overrides.items() if path != "variant"}
         )
         config.variant = name
+
+
+def _tell_replaced(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:
+    """Warns of what a config file sets and the variant sets otherwise."""
+    default = settings.get_config()
+    for path, value in VARIANTS.get(name, {}).items():
+        section, key = path.split(".")
+        own, is_fixed = config[section][key], key in config.fixed.get(section, ())
+        if own not in (value, default[section][key]) and not is_fixed and path not in overrides:
+            logging.warning(
+                "variant %s: config.%s is %r and not the config file's %r; to keep that, set "
+                'config.fixed = {"%s": {"%s": %r}}',
+                *(name, path, value, own, section, key, own),
+            )
 
 
 def resolve(

@@ -1,6 +1,7 @@
 """`semjax run`: the workflow, from micrographs and outlines to sizes."""
 
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     Raises:
         UsageError: a flag, the config file or a value in it is wrong.
     """
-    from ml_collections import config_flags
+    from ml_collections import ConfigDict, config_flags
 
     argv = ["semjax", *_name_config_file(argv)]
     values = flags.FlagValues()
@@ -49,10 +50,12 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     try:
         rest = values(argv)[1:]
         processes.check(values)
-    except (flags.Error, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
-        raise UsageError(_say(error)) from error
+    except Exception as error:  # a config file is a program, which may fail in any way
+        raise UsageError(_say(error, argv)) from error
     if rest:
         raise UsageError(f"not understood: {' '.join(rest)}; settings are given as --name=value")
+    if not isinstance(values.config, ConfigDict):
+        raise UsageError("get_config in the config file has to end with `return config`")
     values.workdir = values.workdir or f"runs/{values.config.name}"
     return values
 
@@ -101,12 +104,32 @@ def act(values: flags.FlagValues) -> int:
     return 0
 
 
-def _say(error: BaseException) -> str:
-    """What went wrong, without the traceback that the config library puts into its messages."""
-    if isinstance(error, KeyError):  # whose text would be the message in quotes
-        return str(error.args[0])
-    if "Traceback" not in str(error):
-        return str(error)
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
+def _say(error: BaseException, argv: Sequence[str]) -> str:
+    """What went wrong, and in which line of the config file, if it was there."""
+    file = next((flag for flag in argv if flag.startswith("--config=")), "")
+    file = file.removeprefix("--config=").partition(":")[0]
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    lines = [[n for name, n in _frames(one) if Path(name) == Path(file)] for one in chain]
+    places = [i for i, numbers in enumerate(lines) if numbers]
+    # Where none is of the file, the outermost says it best, unless it quotes a traceback.
+    shown = places[-1] if places else -1 if "Traceback" in str(error) else 0
+    error = chain[shown]
+    # The text of a KeyError would be the message in quotes.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = re.sub("^'(.*)'$", r"\1", text, flags=re.DOTALL).replace("\\n", "\n").replace("\\'", "'")
+    text = re.sub(r'Other fields present: "\{.*\}"', "", text, flags=re.DOTALL)
+    text = " ".join(text.split())
+    known = isinstance(error, flags.Error | ValueError | KeyError | AttributeError | OSError)
+    text = text if known else f"{type(error).__name__}: {text}"
+    return f"{file}, line {lines[shown][-1]}: {text}" if places else text
+
+
+def _frames(error: BaseException) -> list[tuple[str, int]]:
+    """File and line of each call that led to an error, and of what could not be read as Python."""
+    calls = traceback.extract_tb(error.__traceback__)
+    found = [(call.filename, call.lineno or 0) for call in calls]
+    if isinstance(error, SyntaxError):
+        found.append((error.filename or "", error.lineno or 0))
+    return found

@@ -52,6 +52,19 @@ def decode(path: Path) -> np.ndarray:
     return image[..., 0] if image.ndim == 3 and image.shape[-1] == 2 else image
 
 
+def palette(path: Path) -> np.ndarray | None:
+    """The colours that a file's values stand for, uint8 (n, 3); None if they stand for themselves.
+
+    Files that cannot be read have none: `decode` says what is wrong with them.
+    """
+    try:
+        with open_picture(path) as picture:
+            colors = picture.getpalette("RGB") if picture.mode == "P" else None
+            return None if colors is None else np.array(colors, np.uint8).reshape(-1, 3)
+    except Exception:
+        return None
+
+
 def _decode_tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as tif:
         page = tif.pages.first

@@ -91,13 +91,20 @@ def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, *, levels: bool = False) -> np.ndarray:
     """Reads one image as (h, w), values as stored.
 
-    A palette picture gives its indices: instruments colour single grey levels of the palette to
-    mark them, and the indices are the grey levels. Colour gives the luminance (float32), or the
-    channel itself if all are equal; alpha is dropped. Of several pages or channels the first is
-    read. Black on white bilevel values are turned so that white is high.
+    A palette picture gives its indices, which count particles in label images; of two values the
+    brighter one is 1. Where `levels` are wanted, what is seen counts: a palette of greys gives
+    these. In one of colours the indices are the levels if half of them stand for their own grey
+    (instruments colour single levels to mark them) or if they rise with the brightness; otherwise
+    the luminance is. Colour gives the
+    luminance (float32), or the channel itself if all are equal; alpha is dropped. Of several pages
+    or channels the first is read. Black on white bilevel values are turned so that white is high.
+
+    Args:
+      path: the file.
+      levels: whether it is a micrograph, whose values are levels of brightness.
 
     Returns:
       (h, w) in the file's number type and native byte order; bilevel pictures as uint8 0/1.
@@ -108,6 +115,8 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     image = _read(path)
+    if image.dtype == np.uint8 and image.ndim == 2:
+        image = _see_palette(image, decoding.palette(path), levels=levels)
     if image.dtype.kind not in "buif":
         raise ValueError(f"{path} holds {image.dtype} values; save it as integers or floats")
     if image.ndim == 3 and image.shape[-1] in (3, 4):
@@ -217,6 +226,22 @@ def _read(path: Path) -> np.ndarray:
         ) from error
 
 
+def _see_palette(image: np.ndarray, colors: np.ndarray | None, *, levels: bool) -> np.ndarray:
+    """What a palette picture (h, w) of indices shows, see `read_image`."""
+    used = np.unique(image)
+    if colors is None or used[-1] >= len(colors):
+        return image
+    seen = colors[used].astype(np.float32) @ LUMINANCE
+    if not levels:
+        return (image == used[seen.argmax()]).astype(np.uint8) if len(used) == 2 else image
+    if (colors[used] == colors[used, :1]).all():
+        return colors[image, 0]
+    own = (colors[used] == used[:, None]).all(axis=1).mean() >= 0.5
+    ranks = seen.argsort().argsort()
+    rises = len(used) > 2 and np.corrcoef(ranks, np.arange(len(used)))[0, 1] > 0.95
+    return image if own or rises else (colors.astype(np.float32) @ LUMINANCE)[image]
+
+
 def _take_luminance(image: np.ndarray) -> np.ndarray:
     colours = image[..., :3]
     if (colours == colours[..., :1]).all():
@@ -311,7 +336,7 @@ def read_micrograph(
       ValueError: unreadable file, or a bar or pixel size that cannot be.
     """
     path = Path(path)
-    raw = read_image(path)
+    raw = read_image(path, levels=True)
     bar = find_info_bar(raw) if info_bar_px == -1 else info_bar_px
     if not 0 <= bar < raw.shape[0]:
         raise ValueError(

@@ -92,7 +92,41 @@ def test_palette_gives_indices(tmp_path):
     assert picture.mode == "P"
     for suffix, options in (("png", {}), ("bmp", {}), ("tiff", {"compression": "tiff_lzw"})):
         picture.save(tmp_path / f"b.{suffix}", **options)
-        np.testing.assert_array_equal(images.read_image(tmp_path / f"b.{suffix}"), image)
+        for levels in (False, True):
+            found = images.read_image(tmp_path / f"b.{suffix}", levels=levels)
+            np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_palettes_in_any_order_give_what_is_seen(tmp_path, suffix):
+    image = ramp()
+    order = np.random.default_rng(0).permutation(256)  # as programs optimise them
+    picture = Image.fromarray(np.argsort(order).astype(np.uint8)[image])
+    greys = np.repeat(order[:, None], 3, axis=1).astype(np.uint8)
+    picture.putpalette(greys.tobytes())
+    picture.save(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(images.read_image(tmp_path / f"a.{suffix}", levels=True), image)
+    np.testing.assert_array_equal(images.read_image(tmp_path / f"a.{suffix}"), np.array(picture))
+    tinted = np.maximum(greys, [0, 0, 30])
+    picture.putpalette(tinted.astype(np.uint8).tobytes())
+    picture.save(tmp_path / f"a.{suffix}")
+    found = images.read_image(tmp_path / f"a.{suffix}", levels=True)
+    assert np.abs(found - image).max() < 3
+    warm = np.stack([np.arange(256), np.arange(256) // 2, np.zeros(256)], axis=1)  # a lookup table
+    picture = Image.fromarray(image)
+    picture.putpalette(warm.astype(np.uint8).tobytes())
+    picture.save(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(images.read_image(tmp_path / f"a.{suffix}", levels=True), image)
+
+
+def test_a_mask_of_two_colours_is_white_where_it_is_bright(tmp_path):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:10, 5:15] = 1
+    for colors, index in (((0, 0, 0, 250, 250, 250), mask), ((255, 255, 255, 9, 0, 0), 1 - mask)):
+        picture = Image.fromarray(index)
+        picture.putpalette(colors)
+        picture.save(tmp_path / "a.png")
+        np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), mask)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
