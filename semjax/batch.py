@@ -86,6 +86,7 @@ def run(
         "rescale": rescale,
         **recipe,
     }
+    images.warn_of_stacks(paths)
     devices.keep_compiled()
     work = Work(out)
     with _held(work):
@@ -122,11 +123,12 @@ def run(
             if not (work.path / "done" / f"{path.stem}.json").is_file():
                 errors.setdefault(path.stem, "another process failed, and says why")
         names = [p.stem for p in sorted((work.path / "done").glob("*.json"), key=images.natural)]
+        _warn_of_twins(work.path, names)
         if names:
             _, particles, told = measured.finish(
                 work.path, names, facts=facts, calibration_uncertainty=calibration_uncertainty
             )
-            if imagej_table:
+            if imagej_table or (work.path / "imagej.csv").is_file():
                 table = fiji.results_table(particles, unit=facts["unit"]).to_csv(index=False)
                 write_text(work.path / "imagej.csv", table)
             _warn(_doubt_sizes(work.path, model, particles))
@@ -335,6 +337,19 @@ def _warn(doubts: Mapping[str, str]) -> None:
     for text, names in by_text.items():
         more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
         logging.warning("%s%s: %s", ", ".join(names[:N_NAMED]), more, text)
+
+
+def _warn_of_twins(folder: Path, names: Sequence[str]) -> None:
+    """Warns of images that are there twice, as when a file was renamed: each counts as a field."""
+    known: dict[str, str] = {}
+    for name in names:
+        sha256 = read_json(folder / "done" / f"{name}.json")["sha256"]
+        if (other := known.setdefault(sha256, name)) != name:
+            logging.warning(
+                "%s and %s are the same file, and count as two images; remove %s and start again "
+                "to have it counted once",
+                *(other, name, folder / "done" / f"{name}.json"),
+            )
 
 
 def _doubt_sizes(folder: Path, model: Model, particles: pd.DataFrame) -> dict[str, str]:

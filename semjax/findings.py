@@ -45,6 +45,12 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(
+        "several images in one file, of which only the first is read",
+        lambda i: i.planes > 1,
+        lambda i: f"{i.planes}",
+        "save them one by one (Fiji: Image > Stacks > Stack to Images)",
+    ),
+    Rule(
         "a bar is left at the edge",
         lambda i: max(i.flat_px) > 0,
         lambda i: f"{i.flat_px[0]} rows at the top, {i.flat_px[1]} at the bottom",

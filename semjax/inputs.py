@@ -198,8 +198,7 @@ def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> 
     """Labels of the manual masks with a person's verdict on each particle.
 
     Returns:
-        (labels, good) by the image's name; good is bool by label, with the background first.
-        Particles without a verdict (at the image's border, undecided) are background.
+        (labels, verdict) by the image's name; see `kept.verdicts`.
 
     Raises:
         FileNotFoundError: there are no class masks.
@@ -214,8 +213,8 @@ def manual_classes(config: ConfigDict, work: Work, shapes: dict[str, tuple]) -> 
     for name, labels in manual_labels(config, work, shapes).items():
         if name not in files:
             continue
-        verdict = kept.verdicts(labels, truth.read_classes(files[name], labels.shape))
-        made[name] = (np.where(verdict[labels] == kept.OPEN, 0, labels), verdict == kept.GOOD)
+        colors = truth.read_classes(files[name], labels.shape)
+        made[name] = (labels, kept.verdicts(labels, colors))
     return made
 
 

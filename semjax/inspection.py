@@ -1,5 +1,6 @@
 """A look at micrographs before any training: what they are, and what would spoil the result."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semjax.analysis import quality, split, threshold
-from semjax.data import images, metadata, units
+from semjax.data import decoding, images, metadata, units
 from semjax.report import figures
 
 THUMB_PX = 256  # longest side of a picture in the contact sheet
@@ -29,6 +30,7 @@ class Seen(NamedTuple):
       pixel_size_from: in words.
       tagged_nm: what the file's own tags say, whatever the user gave; None if nothing.
       info_bar_px: rows found and cut.
+      planes: images in the file, of which the first is read.
       levels: grey values between the percentiles 0.5 and 99.5.
       foreground: estimated share of the area that particles cover.
       particles, diameter_px: their estimated number and typical size, see `count_particles`.
@@ -46,6 +48,7 @@ class Seen(NamedTuple):
     pixel_size_from: str
     tagged_nm: float | None
     info_bar_px: int
+    planes: int
     levels: float
     foreground: float
     particles: int
@@ -137,6 +140,7 @@ def look(picture: images.Micrograph) -> Seen:
         pixel_size_from=picture.pixel_size_from,
         tagged_nm=None if tagged is None else min(tagged[:2]),
         info_bar_px=picture.info_bar_px,
+        planes=decoding.count_planes(picture.path),
         levels=high - low if raw.dtype.kind in "ui" else float("inf"),
         foreground=foreground,
         particles=particles,
@@ -210,6 +214,11 @@ def scale_bar(text: str) -> tuple[float, float]:
         "500nm:275, or its two ends in px, as in 500nm:123,700:398,700"
     )
     length, *ends = text.split(":")
+    if re.match(r"\s*[1-9][0-9]{0,2}[.,][0-9]{3}(?![0-9])", length):
+        raise ValueError(
+            f"the scale bar {text!r} may have a thousands separator or a decimal point; write its "
+            "length without, as in 1000nm or 1um"
+        )
     nm = units.length_nm(length, "")
     try:
         numbers = [[float(n) for n in end.removesuffix("px").split(",")] for end in ends]

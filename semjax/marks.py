@@ -133,9 +133,7 @@ def plan(
     for name in STAGES:
         rests = name not in actions and any(name in needed(config, n) for n in names)
         if rests and (mark := _done(work, name)):
-            _compare(
-                mark["settings"], settings(config, name), work, name, finished=True, runs=False
-            )
+            _compare(mark, config, work, name, finished=True, runs=False)
     return actions
 
 
@@ -156,7 +154,7 @@ def _decide(
     ]
     if newer:
         return Action("again", f"made again, since {', '.join(newer)} was made again")
-    _compare(mark["settings"], settings(config, name), work, name, finished=bool(done))
+    _compare(mark, config, work, name, finished=bool(done))
     if done:
         return Action("skip", "done")
     return Action("resume", "was interrupted, goes on")
@@ -182,15 +180,32 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _unmoved(mark: Mapping[str, Any], config: ConfigDict, name: str) -> set[str]:
+    """Settings of folders that a stage does not read, or that hold the same files as before."""
+    from semjax import given
+
+    files = mark.get("files") or {}
+    return {
+        f"data.{setting}"
+        for setting in ("images", "outlines", "truth", "classes")
+        if setting not in given.reads(config, name)
+        or (setting in files and not given.changes({setting: files[setting]}, config, name))
+    }
+
+
 def _compare(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
+    mark: Mapping[str, Any],
+    config: ConfigDict,
     work: Work,
     name: str,
     *,
     finished: bool,
     runs: bool = True,
 ) -> None:
+    old, new = mark["settings"], settings(config, name)
+    if old != new:
+        same = _unmoved(mark, config, name)
+        old, new = ({k: v for k, v in s.items() if k not in same} for s in (old, new))
     if differences := changed(old, new):
         state = "was made" if finished else "was begun"
         raise ValueError(

@@ -206,6 +206,7 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
     if not running:
         return
     from semjax import inputs, truth
+    from semjax.data import images
 
     if config.data.source == "phantom":
         _draw_phantom(config, work)
@@ -214,6 +215,7 @@ def _prepare_inputs(config: ConfigDict, work: Work, plan: Mapping[str, marks.Act
     if running != ["shapes"]:
         pictures = inputs.micrographs(config, work)
     if pictures:
+        images.warn_of_stacks([picture.path for picture in pictures])
         names = {picture.name for picture in pictures}
         learning = [name for name in running if name in validate.on_given_masks(config)]
         given = {name: inputs.trainable(config, work, name, names) for name in learning}

@@ -137,7 +137,9 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
         )
     picture = picture[: shape[0], : shape[1]]
     if images.is_mask(picture, path):
-        return scores.label_truth(picture > picture.max() / 2)
+        labels = scores.label_truth(picture > picture.max() / 2)
+        _doubt_white(labels, path)
+        return labels
     labels = images.read_labels(path)[: shape[0], : shape[1]]
     numbers, patches = np.unique(labels).size, measure.label(labels, background=-1).max()
     if patches > MOST_PATCHES * numbers:
@@ -146,6 +148,18 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray:
             "expected a mask, or labels that count the particles"
         )
     return labels
+
+
+def _doubt_white(labels: np.ndarray, path: Path) -> None:
+    """Warns of a mask whose white is the ground: one piece of it surrounds all that is black."""
+    edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    ground = set.intersection(*(set(edge[edge > 0].tolist()) for edge in edges))
+    if any(np.mean(labels == label) > 0.5 for label in ground):
+        logging.warning(
+            "%s: one white piece covers more than half of it and touches all four borders; "
+            "particles have to be white: invert it if they are black",
+            path,
+        )
 
 
 def read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:

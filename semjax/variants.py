@@ -348,8 +348,9 @@ def _tell_replaced(config: ConfigDict, name: str, overrides: Mapping[str, Any]) 
     default = settings.get_config()
     for path, value in VARIANTS.get(name, {}).items():
         section, key = path.split(".")
-        own, is_fixed = config[section][key], key in config.fixed.get(section, ())
-        if own not in (value, default[section][key]) and not is_fixed and path not in overrides:
+        own, fixed = config[section][key], config.fixed.get(section)
+        stays = path in overrides or (isinstance(fixed, ConfigDict) and key in fixed)
+        if own not in (value, default[section][key]) and not stays:
             logging.warning(
                 "variant %s: config.%s is %r and not the config file's %r; to keep that, set "
                 'config.fixed = {"%s": {"%s": %r}}',

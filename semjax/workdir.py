@@ -106,8 +106,8 @@ class Work:
                 file.write(b"semjax")
         except OSError as error:
             raise PermissionError(
-                f"the work folder {self.path} cannot be written ({error.strerror or error}); "
-                "give --workdir a folder of yours on a disk with room"
+                f"the folder {self.path} cannot be written ({error.strerror or error}); "
+                "give another, of yours and on a disk with room"
             ) from error
 
     @contextmanager

@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from semjax import given, settings
+from semjax import given, marks, settings
 from semjax.data import tio2
 from semjax.report import figures
-from semjax.workdir import STAGES
+from semjax.workdir import STAGES, Work
 
 
 @pytest.fixture
@@ -116,3 +116,27 @@ def test_versions_that_kept_no_account_are_not_accused(config):
 def test_a_file_in_the_place_of_a_folder(config, tmp_path):
     config.data.outlines = str(tmp_path / "outlines" / "1.png")
     assert list(given.files(config, "shapes")["outlines"]) == ["1.png"]
+
+
+def mark(config, work, name):
+    """As if a stage had been made."""
+    work.stage(name).mkdir(parents=True)
+    marks.finish(work, name, marks.start(config, work, name))
+
+
+def test_folders_may_lie_elsewhere(config, tmp_path, monkeypatch):
+    work = Work(tmp_path / "work")
+    names = [name for name in STAGES if name != "score"]
+    for name in names:
+        mark(config, work, name)
+    (tmp_path / "laptop").mkdir()
+    for name in ("images", "outlines"):
+        (tmp_path / name).rename(tmp_path / "laptop" / name)
+        config.data[name] = str(tmp_path / "laptop" / name)
+    assert {a.kind for a in marks.plan(config, work, names, []).values()} == {"skip"}
+    monkeypatch.chdir(tmp_path / "laptop")
+    config.data.images = "images"
+    assert {a.kind for a in marks.plan(config, work, names, []).values()} == {"skip"}
+    figures.write_png(tmp_path / "laptop" / "images" / "1.png", np.full((8, 8), 9, np.uint8))
+    with pytest.raises(ValueError, match="masks .* was made with other settings:\n .*data.images"):
+        marks.plan(config, work, names, [])

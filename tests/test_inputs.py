@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from semjax import inputs, marks, settings, truth
+from semjax import inputs, marks, outlining, settings, truth
 from semjax.data import images
 from semjax.exports import fiji
 from semjax.workdir import Work
@@ -174,6 +174,14 @@ def test_outlines_drawn_on_pixels_that_are_not_square_are_refused(config, work, 
     config.data.outlines = str(tmp_path / "drawn")
     with pytest.raises(ValueError, match="was drawn on b2.tif, whose pixels are not square"):
         inputs.given_outlines(config, work)
+    # What was drawn on the picture with square pixels, as `semjax outline` shows it, is right.
+    window = outlining.Outlining(tmp_path / "images", tmp_path / "window")
+    window.open([path.stem for path in window.paths].index("b2"))
+    assert window.micrograph.image.shape == (128, 80)
+    assert window.draw([np.array([[40, 20], [40, 50], [90, 50], [90, 20]])]) == [""]
+    config.data.outlines = str(tmp_path / "window")
+    assert inputs.given_outlines(config, work).sum() == pytest.approx(30 * 50, abs=90)
+    config.data.outlines = str(tmp_path / "drawn")
     config.data.pixel_size_nm = 5.0  # they are square after all
     assert inputs.given_outlines(config, work).sum() == 400
 

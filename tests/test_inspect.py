@@ -157,6 +157,36 @@ def test_other_words_for_a_scale_bar_are_refused(text, capsys, folder):
         inspection.scale_bar(text)
 
 
+@pytest.mark.parametrize("text", ["1,000nm:275", "1.000nm:275", "12.500 nm:3", "1.234um:10"])
+def test_lengths_that_may_be_thousands_are_refused(text):
+    with pytest.raises(ValueError, match="as in 1000nm"):
+        inspection.scale_bar(text)
+    assert inspection.scale_bar("0.125um:10") == pytest.approx((125, 10))
+    assert inspection.scale_bar("1.25um:10") == pytest.approx((1250, 10))
+
+
+def test_several_images_in_one_file_are_told_of(folder):
+    path = folder / "images" / "phantom_002.tif"
+    image = tifffile.imread(path)
+    tifffile.imwrite(path, np.stack([image] * 3), imagej=True, resolution=(0.2, 0.2))
+    result, found = look(folder)
+    assert {seen.name for seen in result.seen if seen.planes == 3} == {"phantom_002"}
+    about = [finding for finding in found if finding.what.startswith("several images in one file")]
+    assert [finding.images for finding in about] == [("phantom_002",)]
+
+
+def test_nobody_s_pictures_are_written_over(folder, tmp_path, capsys):
+    assert main.console(["inspect", f"{folder}/images", f"--out={folder}/images/."]) == 1
+    assert "is the folder of the images" in capsys.readouterr().err
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "sheet.png").write_bytes(b"mine")
+    assert main.console(["inspect", f"{folder}/images", f"--out={mine}"]) == 1
+    assert (mine / "sheet.png").read_bytes() == b"mine"
+    for _ in range(2):  # our own is replaced
+        assert main.console(["inspect", f"{folder}/images", f"--out={tmp_path / 'out'}"]) == 0
+
+
 def test_the_command_writes_a_table_and_a_sheet(folder, tmp_path, capsys):
     argv = ["inspect", str(folder / "images"), "--scale_bar=500nm:50", f"--out={tmp_path / 'out'}"]
     assert main.console(argv) == 0

@@ -1,6 +1,7 @@
 """The command line: help, flags, and errors without tracebacks."""
 
 import importlib
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,29 @@ def test_a_wrong_command_is_one_message(capsys, received, flags, words):
     message = capsys.readouterr().err
     assert words in message
     assert "Traceback" not in message
+    assert not received
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["config.data.dark_particle = True"], 'line 4: .*Did you mean "dark_particles" instead'),
+        (['config.segments = {"steps": 3}'], 'line 4: .*Did you mean "segment" instead'),
+        (["config.masks.n_masks = 20", 'config.data.exclude = ("a")'], "line 5: .*'exclude'"),
+        (["if True"], "line 4: SyntaxError: expected ':'"),
+        (["config.seed = sed"], "line 4: NameError: name 'sed' is not defined"),
+        (["return None"], "has to end with `return config`"),
+        (['raise KeyError("no such sample")'], "line 4: no such sample"),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_told_with_its_line(capsys, received, tmp_path, lines, words):
+    start = "from semjax import settings\ndef get_config(variant=''):\n"
+    start += "    c = config = settings.get_config()\n"
+    text = start + "".join(f"    {line}\n" for line in [*lines, "return config"])
+    (tmp_path / "mine.py").write_text(text)
+    assert main.main([f"--config={tmp_path / 'mine.py'}"]) == 2
+    message = capsys.readouterr().err
+    assert re.search(words, message) and "Traceback" not in message and len(message) < 500
     assert not received
 
 

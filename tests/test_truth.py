@@ -163,8 +163,8 @@ def test_masks_are_not_laid_over_resampled_images(config, work):
 
 def test_classes_train_a_classifier(config, work):
     shapes = {p.name: p.image.shape for p in inputs.micrographs(config, work)}
-    labels, good = inputs.manual_classes(config, work, shapes)["a2"]
-    assert labels.max() == 2 and good.tolist() == [False, True, False]
+    labels, verdict = inputs.manual_classes(config, work, shapes)["a2"]
+    assert labels.max() == 2 and verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]
     config.data.test_images = ("a2",)
     assert inputs.manual_classes(config, work, shapes).keys() == {"a1"}
 
@@ -200,3 +200,12 @@ def test_class_masks_may_be_stored_in_any_way(config, work, tmp_path, how):
         picture.save(path)
     known = truth.read(config, work, inputs.micrographs(config, work))
     assert known["a1"].verdict.tolist() == [kept.OPEN, kept.GOOD, kept.BAD]
+
+
+def test_a_mask_whose_particles_are_black_is_told_of(config, work, tmp_path, caplog):
+    check(config, work)
+    assert "invert" not in caplog.text
+    path = tmp_path / "truth" / "a1_mask.png"
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    check(config, work)
+    assert "a1_mask.png: one white piece covers more than half of it" in caplog.text

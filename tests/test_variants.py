@@ -81,6 +81,16 @@ def test_fixed_settings_that_are_none_are_refused(fixed, words):
         variants.lay(config, "cpu", {})
 
 
+def test_what_a_variant_replaces_is_told(caplog):
+    config = settings.get_config()
+    config.masks.n_masks, config.segment.steps, config.translate.steps = 100, 40, 50
+    config.fixed = {"segment": {"steps": 40}}
+    variants.lay(config, "cpu", {"translate.steps": 60})
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert 'config.fixed = {"masks": {"n_masks": 100}}' in said
+    assert (config.segment.steps, config.translate.steps) == (40, 60)
+
+
 def test_the_estimate_is_of_the_device(monkeypatch):
     monkeypatch.setattr(variants, "MINUTES", {("cpu", "cpu"): 50.0, ("gpu", "H200"): 9.6})
     estimate = variants.estimate

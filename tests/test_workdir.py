@@ -43,7 +43,7 @@ def test_ordinary_paths_are_taken(path):
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PermissionError, match="cannot be written.*--workdir"):
+    with pytest.raises(PermissionError, match="cannot be written.*give another"):
         Work(tmp_path / "file" / "x").create()
 
 

@@ -64,6 +64,8 @@ def act(values: flags.FlagValues) -> int:
 
     from semjax import findings, inspection
 
+    if values.out:
+        _check_out(Path(values.out).expanduser(), Path(values.images).expanduser())
     size, source = values.pixel_size_nm, "given"
     if values.scale_bar:
         nm, px = inspection.scale_bar(values.scale_bar)
@@ -145,6 +147,21 @@ def _summarise(seen):
             "particles and their size are those of a plain threshold."
         )
     yield ""
+
+
+def _check_out(out: Path, folder: Path) -> None:
+    """Refuses a folder whose files are images to be looked at, or somebody's own.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if out.resolve() == folder.resolve():
+        raise ValueError(
+            f"--out={out} is the folder of the images, where sheet.png would be taken for one of "
+            "them; give another"
+        )
+    if (out / "sheet.png").exists() and not (out / "inspection.csv").exists():
+        raise ValueError(f"{out} holds a sheet.png that is not ours; give --out another folder")
 
 
 def _write(folder: Path, seen, found, text: str) -> Path:

@@ -52,6 +52,21 @@ def decode(path: Path) -> np.ndarray:
     return image[..., 0] if image.ndim == 3 and image.shape[-1] == 2 else image
 
 
+def count_planes(path: Path) -> int:
+    """How many images of the first one's size a TIFF holds; 1 for other files and damaged ones."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return 1
+    try:
+        with tifffile.TiffFile(path) as tif:
+            first, series = tif.pages.first, tif.series[0]
+            if tif.is_shaped and first.shape[-1] in (3, 4):  # see `_decode_tiff`
+                return 1
+            alike = sum(page.shape == first.shape for page in tif.pages)
+            return max(alike, series.size // max(first.size, 1))
+    except Exception:  # decoders raise errors of any type for damaged files
+        return 1
+
+
 def palette(path: Path) -> np.ndarray | None:
     """The colours that a file's values stand for, uint8 (n, 3); None if they stand for themselves.
 

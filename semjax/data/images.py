@@ -1,6 +1,7 @@
 """Micrographs: read from any common file format, information bar cut, contrast stretched."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +79,19 @@ def list_images(folder: str | Path) -> list[Path]:
             )
         seen[path.stem] = path
     return paths
+
+
+def warn_of_stacks(paths: Sequence[Path]) -> None:
+    """Warns of files that hold several images, of which only the first is read."""
+    found = {path.name: n for path in paths if (n := decoding.count_planes(path)) > 1}
+    if found:
+        shown = ", ".join(f"{name} ({n})" for name, n in list(found.items())[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        logging.warning(
+            "several images in one file, of which only the first is read: %s%s; save them one by "
+            "one (Fiji: Image > Stacks > Stack to Images)",
+            *(shown, more),
+        )
 
 
 def may_read(path: Path) -> bool:

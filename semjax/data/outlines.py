@@ -199,7 +199,7 @@ def fit(
     found = []
     for particle in drawn:
         own = named.get(particle.image)
-        if own is not None and own.is_resampled:
+        if own is not None and own.is_resampled and not _is_on(particle, own):
             raise ValueError(
                 f"{particle.source} was drawn on {own.path.name}, whose pixels are not square, so "
                 "its particles look wider or higher than they are; draw on other images, or give "
@@ -224,6 +224,12 @@ def fit(
     if pictures and any(particle.pixel_size_nm for particle in whole):
         logging.warning("outlines have a pixel size, the micrographs none: taken to be the same")
     return whole
+
+
+def _is_on(particle: Drawn, picture: images.Micrograph) -> bool:
+    """Whether it was drawn on the micrograph as it is shown, with its bar or without."""
+    h, w = picture.raw.shape[:2]
+    return tuple(particle.shape or ()) in ((h, w), (h + picture.info_bar_px, w))
 
 
 def _rescale(drawn: Sequence[Drawn], pixel_size_nm: float) -> list[Drawn]:

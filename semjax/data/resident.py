@@ -142,6 +142,7 @@ def particles(
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     good: Sequence[np.ndarray],
+    judged: Sequence[np.ndarray],
     *,
     tile_px: tuple[int, int],
     batch_size: int,
@@ -149,19 +150,24 @@ def particles(
 ) -> Resident:
     """Tiles of images with verdicts as `semjax.learners.classifier` takes them.
 
-    Pixels of each particle that the tile's border does not cut weigh 1 together, others nothing.
+    Pixels of each judged particle that the tile's border does not cut weigh 1 together, others
+    nothing.
 
     Args:
         images: (h, w) in [-1, 1], of any sizes.
         labels: int32 (h, w).
         good: bool by label, with the background first.
+        judged: the same; False where nobody knows.
         tile_px: rows, columns.
         batch_size: tiles.
         grey: of `photometric`.
     """
     levels, sizes = _stack([_to_levels(image) for image in images])
     n_labels = max(len(verdict) for verdict in good)
-    verdicts = np.stack([np.pad(verdict, (0, n_labels - len(verdict))) for verdict in good])
+    is_good, is_judged = (
+        np.stack([np.pad(verdict, (0, n_labels - len(verdict))) for verdict in verdicts])
+        for verdicts in (good, judged)
+    )
 
     def make(arrays: dict[str, Array], index: Array, key: Array) -> dict[str, Array]:
         keys = jax.random.split(key, 3)
@@ -171,7 +177,8 @@ def particles(
         mask = flat_mask(tile, line_px=1) > 0  # as `semjax.analysis.split` draws lines
         image = photometric(keys[2], _to_signed(image), **grey)
         area = jnp.zeros(n_labels).at[tile].add(1.0)
-        weight = jnp.where(area > 0, 1.0 / jnp.maximum(area, 1.0), 0.0).at[0].set(0.0)
+        counts = (area > 0) & arrays["judged"][index]
+        weight = jnp.where(counts, 1.0 / jnp.maximum(area, 1.0), 0.0).at[0].set(0.0)
         for line in (tile[0], tile[-1], tile[:, 0], tile[:, -1]):
             weight = weight.at[line].set(0.0)
         return {
@@ -184,7 +191,8 @@ def particles(
         "images": levels,
         "sizes": sizes,
         "labels": _stack([label.astype(np.int32) for label in labels])[0],
-        "good": verdicts,
+        "good": is_good,
+        "judged": is_judged,
     }
     return Resident(arrays, len(levels), make, (batch_size,))
 

@@ -1,5 +1,6 @@
 """Norms that several networks share; (…, c) arrays, statistics and parameters in float32."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -8,6 +9,36 @@ from flax import linen as nn
 from jax import Array, lax
 
 _MOMENTUM, _EPSILON = 0.99, 1e-3  # of batch norms, as Keras has them
+N_SETTLE = 50  # batches, enough for their statistics
+
+
+def settle(network: Any, params: Any, statistics: Any, inputs: Iterable) -> Any:
+    """Running statistics of batch norms anew: the means of the moments of some batches.
+
+    Those that a training leaves lag a hundred steps behind its parameters, and of what they were at
+    the start 0.99 ** steps is still in them, 8 % after 250 steps.
+
+    Args:
+        network: a module that takes an input and `train`.
+        params: its parameters.
+        statistics: its `batch_stats`; their values do not matter.
+        inputs: batches of them, at least one.
+
+    Source: Wu & Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 ("PreciseBN").
+    """
+    nothing = jax.tree.map(jnp.zeros_like, statistics)
+
+    @jax.jit
+    def add(total, batch):
+        variables = {"params": params, "batch_stats": nothing}
+        _, moved = network.apply(variables, batch, train=True, mutable=["batch_stats"])
+        return jax.tree.map(jnp.add, total, moved["batch_stats"])
+
+    total, n = nothing, 0
+    for batch in inputs:
+        total, n = add(total, batch), n + 1
+    # From nothing, a call moves each statistic by its share of the batch's moment.
+    return jax.tree.map(lambda x: x / (n * (1 - _MOMENTUM)), total)
 
 
 class InstanceNorm(nn.Module):

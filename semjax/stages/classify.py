@@ -4,14 +4,17 @@ The labels come from the synthesis, which knows how much of each particle is vis
 the segmenter of stage 5 found it; or from classes that a person gave.
 """
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
 from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
-from semjax.analysis import evidence, regions, scores
+from semjax.analysis import evidence, kept, regions, scores
 from semjax.data import augment, batches, resident
 from semjax.learners.classifier import classifier
+from semjax.networks import norms
 from semjax.report import figures
 from semjax.training import fit
 from semjax.workdir import Work
@@ -51,7 +54,7 @@ def run(config: ConfigDict, work: Work) -> dict:
         return {
             "images": predict.classifier_input(image, labels),
             "targets": training[index]["good"][labels][..., None].astype(np.float32),
-            "where": _weights(labels)[..., None],
+            "where": _weights(labels, training[index]["judged"])[..., None],
         }
 
     seed = config.seed + c.repeat
@@ -60,6 +63,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             [sample["image"] for sample in training],
             [sample["labels"] for sample in training],
             [sample["good"] for sample in training],
+            [sample["judged"] for sample in training],
             tile_px=c.tile_px,
             batch_size=c.batch_size,
             **grey,
@@ -77,7 +81,10 @@ def run(config: ConfigDict, work: Work) -> dict:
     )
     if not processes.leads():
         return {}
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    again = batches.training(len(training), make, batch_size=c.batch_size, seed=seed)
+    seen = (batch["images"] for batch in itertools.islice(again, norms.N_SETTLE))
+    settled = norms.settle(network, state.params, state.batch_stats, seen)
+    variables = {"params": state.params, "batch_stats": settled}
     model = predict.Model({"evidence": None}, network, variables)
     scores_of = [_score(config, model, sample) for sample in held_out]
     if c.shape:
@@ -103,33 +110,37 @@ def run(config: ConfigDict, work: Work) -> dict:
         threshold=threshold,
         **model.settings,
     )
-    kept = score >= threshold
-    tp, alike = np.count_nonzero(kept & verdict), np.count_nonzero(kept == verdict)
+    keep = score >= threshold
+    tp, alike = np.count_nonzero(keep & verdict), np.count_nonzero(keep == verdict)
     _show(work, held_out, scores_of, threshold)
     return {
         "particles": total,
         "measurable share": good / max(total, 1),
         "threshold": threshold,
-        "held-out accuracy": alike / kept.size if kept.size else None,
-        "held-out F1": 2 * tp / max(np.count_nonzero(kept) + np.count_nonzero(verdict), 1),
+        "held-out accuracy": alike / keep.size if keep.size else None,
+        "held-out F1": 2 * tp / max(np.count_nonzero(keep) + np.count_nonzero(verdict), 1),
     }
 
 
-def _weights(labels: np.ndarray) -> np.ndarray:
+def _weights(labels: np.ndarray, judged: np.ndarray | None = None) -> np.ndarray:
     """Weights of a tile's pixels, float32 (h, w): those of each whole particle add up to 1.
 
-    Particles cut by the tile's border count for nothing: whether they are good cannot be seen.
+    Particles cut by the tile's border count for nothing: whether they are good cannot be seen. Nor
+    do those that are not judged, bool by label with 0 first.
     """
     area = np.bincount(labels.ravel()).astype(np.float32)
     weight = np.divide(1.0, area, out=np.zeros_like(area), where=area > 0)
     weight[0] = 0.0
+    if judged is not None:
+        weight[~judged[: weight.size]] = 0.0
     weight[np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])] = 0.0
     return weight[labels]
 
 
 def _whole(sample: dict, name: str = "labels") -> np.ndarray:
-    """Labels of a sample's particles that its border does not cut."""
-    return np.unique(sample[name][_weights(sample[name]) > 0])
+    """Labels of a sample's judged particles that its border does not cut."""
+    judged = sample["judged"] if name == "labels" else None
+    return np.unique(sample[name][_weights(sample[name], judged) > 0])
 
 
 def _sizes(labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -170,8 +181,8 @@ def _weigh(
 def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     """The segmenter's labels of the fakes; a particle is good if it is whole and well found.
 
-    A sample holds `image` (h, w), `labels` (h, w), `good`, bool by label with 0 first, and
-    `measurable` (h, w), the labels of all true particles that are whole, found or not.
+    A sample holds `image` (h, w), `labels` (h, w), `good` and `judged`, bool by label with 0 first,
+    and `measurable` (h, w), the labels of all true particles that are whole, found or not.
     """
     c = config.classify
     fakes = stacks.read(work.translate / "fakes.tif")
@@ -193,7 +204,8 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
         good[pairs.predicted[found]] = True
         image = image.astype(np.float32) / 127.5 - 1.0
         measurable = np.where(whole[truth], truth, 0)
-        samples.append({"image": image, "labels": labels, "good": good, "measurable": measurable})
+        known = {"good": good, "judged": np.ones_like(good), "measurable": measurable}
+        samples.append({"image": image, "labels": labels, **known})
     return samples
 
 
@@ -210,9 +222,10 @@ def _manual(config: ConfigDict, work: Work) -> list[dict]:
     pictures = {picture.name: picture.image for picture in inputs.micrographs(config, work)}
     shapes = {name: image.shape for name, image in pictures.items()}
     samples = []
-    for name, (labels, good) in inputs.manual_classes(config, work, shapes).items():
+    for name, (labels, verdict) in inputs.manual_classes(config, work, shapes).items():
+        good, judged = verdict == kept.GOOD, verdict != kept.OPEN
         measurable = np.where(good[labels], labels, 0)
-        known = {"labels": labels, "good": good, "measurable": measurable}
+        known = {"labels": labels, "good": good, "judged": judged, "measurable": measurable}
         samples.append({"image": pictures[name], **known})
     return samples
 

@@ -1,5 +1,7 @@
 """Stage 5: learn to segment, from the synthetic pairs or from given masks."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from absl import logging
@@ -9,6 +11,7 @@ from semjax import checkpoints, inputs, networks, optimizers, predict, processes
 from semjax.analysis import edges, scores, split
 from semjax.data import augment, batches, resident
 from semjax.learners.segmenter import segmenter
+from semjax.networks import norms
 from semjax.report import figures
 from semjax.synth import place
 from semjax.training import fit
@@ -65,8 +68,8 @@ def run(config: ConfigDict, work: Work) -> dict:
         return predict.Model({}, network, variables)
 
     tile_px = pictures[0].shape if c.pairs == "synthetic" else config.measure.tile_px
-    seen = inputs.unlabelled(config, inputs.micrographs(config, work))
-    real = [picture.image for picture in seen]
+    pool = inputs.unlabelled(config, inputs.micrographs(config, work))
+    real = [picture.image for picture in pool]
     real = real[:: -(-len(real) // MAX_REAL)]
 
     def sample(state, step):
@@ -104,7 +107,11 @@ def run(config: ConfigDict, work: Work) -> dict:
     )
     if not processes.leads():
         return {}
-    model = model_of(state)
+
+    again = batches.training(len(training), make, batch_size=c.batch_size, seed=seed)
+    seen = (batch["images"] for batch in itertools.islice(again, norms.N_SETTLE))
+    settled = norms.settle(network, state.params, state.batch_stats, seen)
+    model = model_of(state.replace(batch_stats=settled))
     held_out_pairs = [(pictures[i], labels[i]) for i in held_out]
     tried = _try_thresholds(config, model, held_out_pairs, tile_px)
     # Pairs of real images know their edges themselves.

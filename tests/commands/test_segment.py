@@ -330,6 +330,15 @@ def test_the_report_tells_of_the_batch(segment, monkeypatch, tmp_path):
     assert facts["calibration_uncertainty"] == 0.02
 
 
+def test_one_file_under_two_names_is_told_of(segment, folder, tmp_path):
+    assert segment("--imagej_table")[0] == 0
+    (folder / "a.tif").rename(folder / "sample1.tif")
+    code, said = segment()
+    assert code == 0 and "a and sample1 are the same file" in said
+    particles = pd.read_csv(tmp_path / "out" / "particles.csv")
+    assert len(pd.read_csv(tmp_path / "out" / "imagej.csv")) == len(particles)
+
+
 def test_without_a_report_the_results_stay(segment, monkeypatch, tmp_path):
     def fail(folders, path):
         raise ValueError("too many particles for one file")

@@ -141,10 +141,12 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
         [image] * 2,
         [labels] * 2,
         [good, good[:2]],
+        [np.ones(4, bool), np.ones(2, bool)],
         tile_px=(32, 32),
         batch_size=2,
         **QUIET,
     )
+    of_1, of_2 = np.float32(1 / 20), np.float32(1 / 40)
     weights = set()
     for batch in draw(samples, range(30)):
         assert batch["images"].shape == (2, 32, 32, 2)
@@ -154,9 +156,24 @@ def test_particles_weigh_one_if_the_tile_shows_them_whole():
         assert not (batch["targets"] * ~inside).any()
         total = batch["where"].sum(axis=(1, 2, 3))
         np.testing.assert_allclose(total, np.rint(total), atol=1e-5)
-        weights |= set(np.unique(batch["where"]).round(6))
+        weights |= set(np.unique(batch["where"]))
+        assert batch["targets"][batch["where"] == of_1].all()
+        assert not batch["targets"][batch["where"] == of_2].any()
     # 20 and 40 px; the third always touches the border.
-    assert weights <= {0.0, np.float32(1 / 20).round(6), np.float32(1 / 40).round(6)}
+    assert weights == {0.0, of_1, of_2}
+
+
+def test_particles_that_nobody_judged_are_seen_and_weigh_nothing():
+    labels = np.zeros((40, 40), np.int32)
+    labels[15:20, 15:20], labels[15:20, 21:25] = 1, 2
+    judged = np.array([True, True, False])
+    image = np.where(labels > 0, 1.0, -1.0).astype(np.float32)
+    samples = resident.particles(
+        [image], [labels], [judged], [judged], tile_px=(32, 32), batch_size=4, **QUIET
+    )
+    (batch,) = draw(samples, [0])
+    assert ((batch["images"][..., 1] > 0).sum(axis=(1, 2)) == 45).all()
+    assert ((batch["where"] > 0).sum(axis=(1, 2, 3)) == 25).all()
 
 
 def test_lines_between_particles_are_those_of_the_prediction():
@@ -170,6 +187,7 @@ def test_lines_between_particles_are_those_of_the_prediction():
         [np.zeros((32, 32), np.float32)],
         [halves],
         [np.array([False, True, False])],
+        [np.ones(3, bool)],
         tile_px=(32, 32),
         batch_size=16,
         **QUIET,
