@@ -62,7 +62,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "shapes.vertex_noise": (0, 1),
     "masks.n_masks": (1, 65535),
     "masks.noise_frequency": (0.1, None),
-    "masks.noise_octaves": (1, 16),
+    "masks.noise_octaves": (1, 8),
     "masks.noise_threshold": (0, 0.99),
     "masks.size_sigma": (0, 2),
     "masks.grid_spacing": (0.01, None),

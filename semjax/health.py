@@ -1,7 +1,6 @@
 """What this machine has and lacks: Python, libraries, devices, memory, disk, and how fast it is."""
 
 import importlib.util
-import os
 import shutil
 import sys
 import tempfile
@@ -204,7 +203,11 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
         pass
     try:
         limit = float((cgroup / "memory.max").read_text())  # "max" is no number
-        found.append(limit - float((cgroup / "memory.current").read_text()))
+        used = float((cgroup / "memory.current").read_text())
+        for line in (cgroup / "memory.stat").read_text().splitlines():
+            if line.startswith("inactive_file "):  # cached files, which give way
+                used -= float(line.split()[1])
+        found.append(limit - used)
     except (OSError, ValueError):
         pass
     return min(found) if found else None
@@ -246,7 +249,7 @@ def check_all(folder: Path) -> list[Check]:
         check_memory(available_memory()),
         check_disk(folder, shutil.disk_usage(folder).free),
         check_folder("work folder", folder, "give --workdir a folder of yours"),
-        check_pages("GLIBC_TUNABLES" in os.environ or hugepages.possible(), platform=platform),
+        check_pages(hugepages.possible() or hugepages.used(), platform=platform),
     ]
     return checks
 

@@ -26,11 +26,19 @@ def restart() -> None:
     """
     if not possible():
         return
-    tunables = ":".join(f"{name}={value}" for name, value in TUNABLES.items())
-    environment = {**os.environ, "GLIBC_TUNABLES": tunables}
+    environment = {**os.environ, "GLIBC_TUNABLES": _tunables()}
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _tunables() -> str:
+    return ":".join(f"{name}={value}" for name, value in TUNABLES.items())
+
+
+def used() -> bool:
+    """Whether this process was started with large pages."""
+    return os.environ.get("GLIBC_TUNABLES") == _tunables()
 
 
 def possible() -> bool:

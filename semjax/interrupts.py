@@ -43,8 +43,9 @@ def held() -> Iterator[list[int]]:
         yield asked
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # A handler that is not Python's cannot be put back.
-    before = {number: handler for number, handler in before.items() if handler is not None}
+    # A handler that is not Python's cannot be put back; what is ignored ends nothing, as Ctrl-C in
+    # the background of a shell.
+    before = {n: handler for n, handler in before.items() if handler not in (None, signal.SIG_IGN)}
 
     def release() -> None:
         for number, handler in before.items():

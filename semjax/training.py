@@ -138,7 +138,7 @@ def fit(
         # Of several processes, one alone must not stop at a step of its own.
         interrupts.held() if processes.place()[1] == 1 else nullcontext([]) as asked,
         _Progress(folder.name, start, steps, shown=leads) as progress,
-        _tensorboard(folder) if leads else nullcontext(_NoBoard()) as board,
+        _tensorboard(folder, start) if leads else nullcontext(_NoBoard()) as board,
     ):
         for step in range(start + at_once, steps + 1, at_once):
             batch = arrays
@@ -240,12 +240,13 @@ class _NoBoard:
         """TensorBoard is an extra; without it `metrics.jsonl` holds the same numbers."""
 
 
-def _tensorboard(folder: Path):
+def _tensorboard(folder: Path, start: int):
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
         return nullcontext(_NoBoard())
-    return SummaryWriter(str(folder / "tensorboard"))
+    # What a killed training showed past its last checkpoint is shown again, not twice.
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
 
 class _Progress:

@@ -87,8 +87,11 @@ def test_memory_is_the_least_of_machine_and_container(tmp_path):
     (tmp_path / "memory.current").write_text("0\n")
     assert health.available_memory(tmp_path, tmp_path) == 2 * GIB
     (tmp_path / "memory.max").write_text(f"{3 * GIB}\n")
+    (tmp_path / "memory.stat").write_text("anon 7\nactive_file 9\ninactive_file 0\n")
     (tmp_path / "memory.current").write_text(f"{2 * GIB}\n")
     assert health.available_memory(tmp_path, tmp_path) == GIB
+    (tmp_path / "memory.stat").write_text(f"active_file 9\ninactive_file {GIB // 2}\n")
+    assert health.available_memory(tmp_path, tmp_path) == 1.5 * GIB
 
 
 def test_this_machine_computes():

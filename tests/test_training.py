@@ -190,6 +190,18 @@ def test_a_training_that_is_asked_to_end_is_saved_first(tmp_path, number):
     assert np.array_equal(found.weights, expected.weights)
 
 
+def test_a_signal_that_is_ignored_ends_nothing(tmp_path, ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts programs in the background
+
+    class Asking(Recorded):
+        def __next__(self):
+            signal.raise_signal(signal.SIGINT)
+            return super().__next__()
+
+    found = run(tmp_path, steps=12, stream=Asking(make_batches(), []))
+    assert found.step == 12 and rows(tmp_path)[-1]["step"] == 12
+
+
 def test_metrics_are_means_over_intervals_the_last_one_shorter(tmp_path):
     run(tmp_path, steps=5)
     found = rows(tmp_path)
@@ -373,14 +385,14 @@ def test_tensorboard_gets_the_numbers_of_the_metrics(tmp_path, monkeypatch):
     written, closed = [], []
 
     class SummaryWriter:
-        def __init__(self, folder):
-            self.folder = folder
+        def __init__(self, folder, purge_step):
+            self.folder, self.purge_step = folder, purge_step
 
         def __enter__(self):
             return self
 
         def __exit__(self, *_):
-            closed.append(self.folder)
+            closed.append((self.folder, self.purge_step))
 
         def add_scalar(self, name, value, step):
             written.append((step, name, value))
@@ -389,4 +401,5 @@ def test_tensorboard_gets_the_numbers_of_the_metrics(tmp_path, monkeypatch):
     run(tmp_path, steps=4)
     logged = [(row.pop("step"), row) for row in rows(tmp_path)]
     assert written == [(step, *item) for step, row in logged for item in row.items()]
-    assert closed == [str(tmp_path / "tensorboard")]
+    run(tmp_path, steps=6)  # what was shown past the checkpoint that it goes on from is taken back
+    assert closed == [(str(tmp_path / "tensorboard"), step) for step in (1, 5)]

@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
+from semjax import (
+    checkpoints,
+    inputs,
+    networks,
+    optimizers,
+    predict,
+    processes,
+    seeds,
+    stacks,
+    workdir,
+)
 from semjax.analysis import evidence, kept, regions, scores
 from semjax.data import augment, batches, resident
 from semjax.learners.classifier import classifier
@@ -57,7 +67,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             "where": _weights(labels, training[index]["judged"])[..., None],
         }
 
-    seed = config.seed + c.repeat
+    seed = seeds.of_stage(config, "classify")
     if config.data.samples == "device":
         stream = resident.particles(
             [sample["image"] for sample in training],
@@ -188,25 +198,49 @@ def _from_synthesis(config: ConfigDict, work: Work) -> list[dict]:
     fakes = stacks.read(work.translate / "fakes.tif")
     truths = stacks.read(work.filter / "labels.tif").astype(np.int32)
     particles = pd.read_csv(work.filter / "particles.csv")
-    segmenter = predict.load(work.segment / "model")
     visible = particles["visible_area_px"] / particles["whole_area_px"]
-    least_px = segmenter.settings.get("min_area_px", scores.MIN_AREA_PX)
-    outputs = _segment(segmenter, fakes)
     samples = []
-    for i, (image, truth, output) in enumerate(zip(fakes, truths, outputs, strict=True)):
+    found = _find(fakes, work)
+    for i, (image, truth, labels) in enumerate(zip(fakes, truths, found, strict=True)):
         whole = np.zeros(truth.max(initial=0) + 1, bool)
         rows = (particles["mask"] == i).to_numpy()
         whole[particles.loc[rows, "label"]] = visible[rows] >= c.min_visible
-        labels = scores.drop_specks(predict.split(segmenter, output), least_px)
         pairs = scores.match(labels, truth)
         good = np.zeros(labels.max(initial=0) + 1, bool)
-        found = (pairs.iou >= c.min_iou) & whole[pairs.truth]
-        good[pairs.predicted[found]] = True
+        good[pairs.predicted[(pairs.iou >= c.min_iou) & whole[pairs.truth]]] = True
         image = image.astype(np.float32) / 127.5 - 1.0
         measurable = np.where(whole[truth], truth, 0)
         known = {"good": good, "judged": np.ones_like(good), "measurable": measurable}
         samples.append({"image": image, "labels": labels, **known})
     return samples
+
+
+def _find(fakes: np.ndarray, work: Work) -> np.ndarray:
+    """The segmenter's labels of the fakes (n, h, w).
+
+    Of several processes the first one finds them for all: machines round otherwise, and a pixel
+    more or less makes other particles.
+    """
+    shared = work.classify / "found.npy"
+    if processes.leads():
+        segmenter = predict.load(work.segment / "model")
+        least_px = segmenter.settings.get("min_area_px", scores.MIN_AREA_PX)
+        found = np.stack(
+            [
+                scores.drop_specks(predict.split(segmenter, output), least_px)
+                for output in _segment(segmenter, fakes)
+            ]
+        )
+        if processes.place()[1] > 1:
+            with workdir.whole(shared) as partial, partial.open("wb") as file:
+                np.save(file, found)
+    processes.meet("labels of the fakes")
+    if not processes.leads():
+        found = np.load(shared)
+    processes.meet("labels are read")
+    if processes.leads():
+        shared.unlink(missing_ok=True)
+    return found
 
 
 def _segment(segmenter: predict.Model, fakes: np.ndarray):

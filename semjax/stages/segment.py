@@ -7,7 +7,7 @@ import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import checkpoints, inputs, networks, optimizers, predict, processes, stacks
+from semjax import checkpoints, inputs, networks, optimizers, predict, processes, seeds, stacks
 from semjax.analysis import edges, scores, split
 from semjax.data import augment, batches, resident
 from semjax.learners.segmenter import segmenter
@@ -88,7 +88,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             path = work.segment / "samples" / f"{step:06d}_{name}.png"
             figures.write_png(path, figures.sheet(tiles, columns=8))
 
-    seed = config.seed + c.repeat
+    seed = seeds.of_stage(config, "segment")
     if config.data.samples == "device":
         chosen = [pictures[i] for i in training], [targets[i] for i in training]
         sizes = {"tile_px": c.tile_px, "batch_size": c.batch_size}
