@@ -65,8 +65,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # (theirs: of the lowest discriminator loss); flips are drawn instead of stored fourfold, also
     # for the CycleGAN (theirs: none); generators are updated before discriminators; all masks
     # train the CycleGAN (theirs: 91 of them); the rate of the U-Net halves after each 10 epochs
-    # (theirs: first after 9); the threshold is chosen on held-out pairs (theirs: 0.5); and contrast
-    # is stretched over a whole image, not over each tile.
+    # (theirs: first after 9); the threshold is chosen on held-out pairs (theirs: 0.5); contrast is
+    # stretched over a whole image, not over each tile; and batch norms' running statistics are
+    # settled after the training (theirs move in it, with the generator in the critic's steps, too).
     "v100": {
         "data.contrast_low": 0.0,
         "data.contrast_high": 100.0,
@@ -152,11 +153,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "measure.flips": False,
         "measure.tile_px": (352, 512),
     },
-    # The authors' version 1.2.0. What differs, beside the first three points above: particles are
-    # drawn in random order (theirs row by row, so that the lower right lay on top); the
-    # learning rate really decays (theirs was meant to and did not), the image pool really works,
-    # and both generators are trained on the joint loss, cycle included; square tiles are turned by
-    # quarters beside the flips.
+    # The authors' version 1.2.0. What differs, beside the first three and the last four points
+    # above: particles are drawn in random order (theirs row by row, so that the lower right lay on
+    # top), on a grid whose rows are nearer (sqrt(3) / 2 of 8 px; theirs: 8); the learning rate does
+    # decay, the pool works, and both generators learn from the cycle; tiles are turned by quarters.
     "v120": {
         "data.contrast_low": 0.5,
         "data.contrast_high": 99.5,
