@@ -1,12 +1,12 @@
-"""Seeds: every stage, and every repeat of its training, has random numbers of its own."""
+"""Seeds of trainings: every repeat has random numbers of its own."""
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from semjax.workdir import STAGES
 
-
-def of_stage(config: ConfigDict, stage: str) -> int:
-    """The seed of a stage: another one for each `seed`, stage and `repeat`; below 2**31."""
-    key = [config.seed, STAGES.index(stage), config[stage].get("repeat", 0)]
-    return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
+def of_training(config: ConfigDict, stage: str) -> int:
+    """The run's seed; for a repeat of a stage's training one that is no run's."""
+    repeat = config[stage].repeat
+    if repeat == 0:
+        return config.seed
+    return int(np.random.SeedSequence([config.seed, repeat]).generate_state(1)[0] >> 1)

@@ -67,7 +67,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             "where": _weights(labels, training[index]["judged"])[..., None],
         }
 
-    seed = seeds.of_stage(config, "classify")
+    seed = seeds.of_training(config, "classify")
     if config.data.samples == "device":
         stream = resident.particles(
             [sample["image"] for sample in training],

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from semjax import inputs, phantom, seeds, stacks
+from semjax import inputs, phantom, stacks
 from semjax.analysis import split, threshold
 from semjax.data import images
 from semjax.report import figures
@@ -54,7 +54,7 @@ def run(config: ConfigDict, work: Work) -> dict:
     shown = relief.reliefs(
         made.domes,
         made.labels,
-        seed=seeds.of_stage(config, "masks"),
+        seed=config.seed,
         domed=c.domed,
         diameter_px=max(float(np.sqrt(area_px * 4 / np.pi)), 1.0),
     )
@@ -102,7 +102,7 @@ def _assemble(config: ConfigDict, work: Work) -> _Made:
         )
     made = place.assemble(
         bank,
-        key=jax.random.key(seeds.of_stage(config, "masks")),
+        key=jax.random.key(config.seed),
         tile_px=c.tile_px,
         n_masks=c.n_masks,
         foreground=foreground,

@@ -8,10 +8,9 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from semjax import inputs, networks, optimizers, processes, seeds, watch
+from semjax import inputs, networks, optimizers, processes, watch
 from semjax.data import augment, batches, resident
 from semjax.learners import wgan_gp
-from semjax.networks import norms
 from semjax.report import figures
 from semjax.synth import outlines as synth
 from semjax.training import fit
@@ -99,17 +98,16 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         )
         return watch.outlines(drawn, given[:N_SHOWN])
 
-    seed = seeds.of_stage(config, "shapes")
     batch_size = (c.n_critic, c.batch_size)
     if config.data.samples == "device":
         stream = resident.outlines(given, batch_size=batch_size, rotate=c.rotate)
     else:
-        stream = batches.training(len(given), make, batch_size=batch_size, seed=seed)
+        stream = batches.training(len(given), make, batch_size=batch_size, seed=config.seed)
     state = fit(
         learner,
         stream,
         work.shapes,
-        seed=seed,
+        seed=config.seed,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,
@@ -117,14 +115,7 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         sample=sample,
         watch=watch.wgan,
     )
-    # Their own: of those from the training, outlines come out too large or too small.
-    rng = np.random.default_rng([config.seed, 0])
-    latents = (
-        rng.standard_normal((c.batch_size, c.latent), dtype=np.float32)
-        for _ in range(norms.N_SETTLE)
-    )
-    settled = norms.settle(generator, state.generator, state.generator_stats, latents)
-    return partial(draw, state.replace(generator_stats=settled))
+    return partial(draw, state)
 
 
 def _draw_usable(config: ConfigDict, draw: Callable) -> np.ndarray:

@@ -18,7 +18,6 @@ from semjax import (
     optimizers,
     predict,
     processes,
-    seeds,
     stacks,
     watch,
 )
@@ -130,18 +129,17 @@ def run(config: ConfigDict, work: Work) -> dict:
             masks=masks, fake_images=fake_images, images=images, fake_masks=fake_masks
         )
 
-    seed = seeds.of_stage(config, "translate")
     if config.data.samples == "device":
         images = [picture.image for picture in seen]
         sizes = {"tile_px": c.tile_px, "batch_size": c.batch_size}
         stream = resident.tiles(masks, images, crops, **sizes)
     else:
-        stream = batches.training(len(masks), make, batch_size=c.batch_size, seed=seed)
+        stream = batches.training(len(masks), make, batch_size=c.batch_size, seed=config.seed)
     state = fit(
         learner,
         stream,
         work.translate,
-        seed=seed,
+        seed=config.seed,
         steps=c.steps,
         log_every=c.log_every,
         save_every=c.save_every,
