@@ -333,14 +333,13 @@ def lay(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:
         ValueError: `config.fixed` names no setting.
     """
     _tell_replaced(config, name, overrides)
-    with config.unlocked():
-        config.update_from_flattened_dict(VARIANTS.get(name, {}))
-        change(config, config.fixed, "config.fixed")
-        config.fixed = ConfigDict()
-        config.update_from_flattened_dict(
-            {path: value for path, value in overrides.items() if path != "variant"}
-        )
-        config.variant = name
+    config.update_from_flattened_dict(VARIANTS.get(name, {}))
+    change(config, config.fixed, "config.fixed")
+    config.fixed = ConfigDict()
+    config.update_from_flattened_dict(
+        {path: value for path, value in overrides.items() if path != "variant"}
+    )
+    config.variant = name
 
 
 def _tell_replaced(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> None:

@@ -8,105 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image
 
-from semjax import models
 from semjax.analysis import distribution, regions
-from semjax.data import contrast
 from semjax.exports import fiji
-from semjax.report import figures
 from semjax.reviewing import Review
-from semjax.workdir import write_json
-
-
-def discs(centres, shape=(60, 90)):
-    """Discs of 9 px radius, numbered from 1, the later ones on top."""
-    rows, cols = np.indices(shape)
-    labels = np.zeros(shape, np.int32)
-    for number, (row, col) in enumerate(centres, start=1):
-        labels[np.hypot(rows - row, cols - col) <= 9] = number
-    return labels
-
-
-IMAGES = {
-    # 1 and 2 touch each other, 3 the border, 4 is alone and left out by its score.
-    "0012": discs([(20, 20), (20, 37), (50, 3), (45, 60)]),
-    "b": discs([(30, 30)]),
-    "empty": discs([]),
-}
-
-
-def tables(nm=2.0):
-    rows = []
-    for name, labels in IMAGES.items():
-        raw = np.indices(labels.shape).sum(0)
-        table = regions.measure(labels, raw, pixel_size_nm=nm)
-        table.insert(0, "image", name)
-        score = np.linspace(0.9, 0.3, len(table)).round(4)
-        table["class_score"], table["kept"] = score, ~table["border"] & (score > 0.4)
-        low = np.where(score > 0.4, "", "class score")
-        table["reason"] = np.where(table["border"], "touches the border", low)
-        rows.append(table)
-    return pd.concat(rows, ignore_index=True)
+from tests.reviewed import ACROSS, IMAGES, edits, read, tables, write
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A measured folder of three images as the measure stage leaves it, with their micrographs."""
-    made = tmp_path / "measured"
-    for part in ("done", "labels", "overlays", "pictures", "probability", "rois"):
-        (made / part).mkdir(parents=True)
-    particles = tables()
-    rows = []
-    for name, labels in IMAGES.items():
-        raw = np.indices((70, 90)).sum(0).astype(np.uint8)  # ten rows of information bar
-        Image.fromarray(raw).save(tmp_path / f"{name}.png")
-        Image.fromarray(raw[:60]).save(made / "pictures" / f"{name}.jpg")
-        fiji.write_tiff(made / "labels" / f"{name}.tif", labels, pixel_size_nm=2.0)
-        tifffile.imwrite(made / "probability" / f"{name}.tif", (labels > 0) * np.uint8(255))
-        figures.write_png(made / "overlays" / f"{name}.png", figures.overlay(raw[:60], labels))
-        fiji.write_rois(made / "rois" / f"{name}.zip", labels)
-        own = particles[particles["image"] == name]
-        row = {"image": name, "pixel_size_nm": 2.0, "pixel_size_from": "given", "info_bar_px": 10}
-        row |= {"particles": len(own), "kept": own["kept"].sum()}
-        row |= {"foreground_fraction": round((labels > 0).mean(), 5), "agreement": 0.9}
-        row |= {"ghost_share": 0.1, "file": f"{name}.png"}
-        path = tmp_path / f"{name}.png"
-        write_json(
-            made / "done" / f"{name}.json", {"path": str(path), "sha256": models.checksum(path)}
-        )
-        mean = own.loc[own["kept"], "min_feret_nm"].mean()
-        rows.append(row | {"mean_min_feret_nm": round(mean, 3)})
-    particles.to_csv(made / "particles.csv", index=False)
-    pd.DataFrame(rows).to_csv(made / "images.csv", index=False)
-    facts = {"format": 1, "unit": "nm", "border": "drop", "bootstrap": 50, "seed": 3}
-    (made / "measured.json").write_text(json.dumps(facts | {"nano_nm": 100.0}))
-    return made
+    return write(tmp_path)
 
 
 def fingerprint(folder):
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and "reviewed" not in p.parts]
     return {p.relative_to(folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def read(path):
-    return pd.read_csv(path, dtype={"image": str}, keep_default_na=False, na_values=[""])
-
-
-ACROSS = np.array([[5, 20], [35, 20]])  # through disc 1
-THROUGH = np.array([[20, 25], [20, 37]])  # from the right half of disc 1 into disc 2
-
-
-def edits(review):
-    """One of each kind; leaves the first image open."""
-    review.split(ACROSS)
-    review.merge(THROUGH)
-    review.toggle(4)
-    review.delete(3)
-    review.draw(review.new_number(), np.array([[2, 70], [2, 80], [12, 80], [12, 70]]))
-    painted = review.labels.copy()
-    painted[50:55, 80:85] = 77
-    review.paint(painted)
 
 
 def test_looking_leaves_no_trace(folder):
@@ -237,83 +153,6 @@ def test_a_kill_between_labels_and_tables_is_repaired(folder, monkeypatch):
     assert again.table["label"].tolist() == [1, 2, 3, 5]
     again.finish()
     assert len(read(folder / "reviewed" / "particles.csv")) == 5
-
-
-def take_away(folder, name):
-    """An image that is not measured yet; returns what brings it in."""
-    kept = {file: (folder / file).read_bytes() for file in ("particles.csv", "images.csv")}
-    labels = folder / "labels" / f"{name}.tif"
-    kept["labels"] = labels.read_bytes()
-    for file in ("particles.csv", "images.csv"):
-        table = read(folder / file)
-        table[table["image"] != name].to_csv(folder / file, index=False)
-    labels.unlink()
-
-    def bring():
-        labels.write_bytes(kept.pop("labels"))
-        for file, content in kept.items():
-            (folder / file).write_bytes(content)
-
-    return bring
-
-
-def test_images_may_join_a_review(folder):
-    bring = take_away(folder, "b")
-    review = Review(folder)
-    edits(review)
-    review.finish()
-    bring()
-    again = Review(folder)
-    assert again.names == ["0012", "b", "empty"] and again.name == "0012"
-    assert again.counts() == review.counts() and len(again.tables["b"]) == 1
-    again.open(1)
-    again.delete(1)
-    again.finish()
-    assert read(again.out / "images.csv")["image"].tolist() == again.names
-    assert read(again.out / "images.csv")["particles"].tolist()[1:] == [0, 0]
-    Review(folder)
-    kept = read(folder / "particles.csv")
-    kept.loc[kept["image"] == "b", "kept"] = False  # measured again with another threshold
-    kept.to_csv(folder / "particles.csv", index=False)
-    with pytest.raises(ValueError, match=r"measured again after its review \(b\)"):
-        Review(folder)
-
-
-def test_brightness_is_that_of_the_micrograph_that_was_measured(folder, monkeypatch):
-    review = Review(folder)
-    review.split(ACROSS)
-    assert review.table.set_index("label").loc[[1, 5], "mean_intensity"].notna().all()
-    other = folder.parent / "elsewhere"
-    other.mkdir()
-    monkeypatch.chdir(other)
-    for place in (other, folder.parent):  # another image of this name, here and where it was
-        Image.fromarray(np.full((70, 90), 7, np.uint8)).save(place / "0012.png")
-    again = Review(folder)
-    again.split(np.array([[11, 37], [29, 37]]))
-    assert again.table["mean_intensity"].isna().sum() == 4
-
-
-def test_edited_labels_keep_their_pixel_size(folder):
-    review = Review(folder)
-    review.delete(1)
-    with tifffile.TiffFile(review.out / "labels" / "0012.tif") as file:
-        assert file.imagej_metadata["unit"] == "nm"
-        assert file.pages[0].tags["XResolution"].value == (1, 2)
-
-
-def test_large_images_are_shown_and_drawn_smaller(folder, monkeypatch):
-    monkeypatch.setattr(contrast, "LARGE_PX", 1000)
-    monkeypatch.setattr(contrast, "SHOWN_PX", 30)
-    for path in (folder / "pictures").iterdir():
-        picture = Image.open(path)
-        picture.resize((30, 20), Image.Resampling.BOX).save(path)
-    review = Review(folder)
-    shown = review.picture()
-    assert shown.shape == (60, 90) and (np.diff(shown[:, 1::3].mean(axis=0)) > 0).all()
-    review.delete(1)
-    review.finish()
-    overlay = np.asarray(Image.open(review.out / "overlays" / "0012.png"))
-    assert overlay.shape[:2] == (20, 30) and np.unique(overlay).size > 20
 
 
 def test_dropping_and_keeping(folder):

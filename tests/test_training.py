@@ -190,18 +190,6 @@ def test_a_training_that_is_asked_to_end_is_saved_first(tmp_path, number):
     assert np.array_equal(found.weights, expected.weights)
 
 
-def test_a_signal_that_is_ignored_ends_nothing(tmp_path, ctrl_c):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts programs in the background
-
-    class Asking(Recorded):
-        def __next__(self):
-            signal.raise_signal(signal.SIGINT)
-            return super().__next__()
-
-    found = run(tmp_path, steps=12, stream=Asking(make_batches(), []))
-    assert found.step == 12 and rows(tmp_path)[-1]["step"] == 12
-
-
 def test_metrics_are_means_over_intervals_the_last_one_shorter(tmp_path):
     run(tmp_path, steps=5)
     found = rows(tmp_path)

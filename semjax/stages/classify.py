@@ -67,7 +67,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             "where": _weights(labels, training[index]["judged"])[..., None],
         }
 
-    seed = seeds.of_training(config, "classify")
+    seed = seeds.of_training(config.seed, c.repeat)
     if config.data.samples == "device":
         stream = resident.particles(
             [sample["image"] for sample in training],
@@ -231,12 +231,12 @@ def _find(fakes: np.ndarray, work: Work) -> np.ndarray:
                 for output in _segment(segmenter, fakes)
             ]
         )
-        if processes.place()[1] > 1:
-            with workdir.whole(shared) as partial, partial.open("wb") as file:
-                np.save(file, found)
+        if processes.place()[1] == 1:
+            return found
+        with workdir.whole(shared) as partial, partial.open("wb") as file:
+            np.save(file, found)
     processes.meet("labels of the fakes")
-    if not processes.leads():
-        found = np.load(shared)
+    found = np.load(shared)
     processes.meet("labels are read")
     if processes.leads():
         shared.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def run(config: ConfigDict, work: Work) -> dict:
             path = work.segment / "samples" / f"{step:06d}_{name}.png"
             figures.write_png(path, figures.sheet(tiles, columns=8))
 
-    seed = seeds.of_training(config, "segment")
+    seed = seeds.of_training(config.seed, c.repeat)
     if config.data.samples == "device":
         chosen = [pictures[i] for i in training], [targets[i] for i in training]
         sizes = {"tile_px": c.tile_px, "batch_size": c.batch_size}

@@ -29,7 +29,8 @@ def test_dented_particles_are_told_apart_by_their_shape_alone():
             labels[4 : 4 + side, at : at + side] = i + 1
             if not whole:
                 labels[4 : 4 + side - 3, at : at + side - 3] = 0
-        samples.append({"labels": labels, "good": np.array([False, *good])})
+        known = {"good": np.array([False, *good]), "judged": np.ones(7, bool)}
+        samples.append({"labels": labels, **known})
     flat = [np.full(6, 0.5) for _ in samples]
     tables = [regions.measure(sample["labels"]) for sample in samples]
     model = classify._weigh(predict.Model({"evidence": None}, None, None), samples, tables, flat)
@@ -42,7 +43,7 @@ def test_particles_that_are_all_alike_leave_the_network_alone():
     labels = np.zeros((8, 8), np.int32)
     labels[2:5, 2:5] = 1
     model = predict.Model({"evidence": None}, None, None)
-    sample = {"labels": labels, "good": np.array([False, True])}
+    sample = {"labels": labels, "good": np.array([False, True]), "judged": np.ones(2, bool)}
     table = regions.measure(labels)
     assert classify._weigh(model, [sample], [table], [np.array([0.3])]) is model
     assert predict.weigh(model, np.array([0.3]), table) == 0.3
