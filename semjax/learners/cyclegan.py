@@ -153,7 +153,7 @@ def cyclegan(
     def step(state: State, batch: dict[str, jax.Array], key: jax.Array):
         images, masks = batch["images"], batch["masks"]
         n = images.shape[0]
-        names = ("mask", "fake_mask", "g", "g2", "d", "d2", "p", "p2")
+        names = ("mask", "fake_mask", "d", "d2", "p", "p2", "g", "g2")
         keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
 
         def drown(x, name):
