@@ -289,10 +289,11 @@ def _measure_one(
     settings, done = facts["settings"], folder / "done" / f"{path.stem}.json"
     if done.is_file():
         before = read_json(done)
-        elsewhere = before["path"] != str(path.resolve()) and Path(before["path"]).is_file()
+        place = (folder / before["path"]).resolve()
+        elsewhere = place != path.resolve() and place.is_file()
         if elsewhere and before["sha256"] != origin["sha256"]:
             raise ValueError(
-                f"{folder} holds results of another image of this name, {before['path']}; "
+                f"{folder} holds results of another image of this name, {place}; "
                 "rename one of them, or give --out another folder"
             )
         logging.info("%s has changed, or some of its results are gone; measured again", path.stem)

@@ -5,6 +5,7 @@ finished and holds its rows of the tables, which are written for all images toge
 """
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,8 +79,16 @@ def micrograph(folder: Path, name: str) -> Path | None:
     """The file that an image was measured from, if it still is where it was and as it was."""
     mark = folder / "done" / f"{name}.json"
     done = read_json(mark) if mark.is_file() else {}
-    path = Path(done.get("path", ""))
+    path = folder / done.get("path", "")
     return path if path.is_file() and models.checksum(path) == done["sha256"] else None
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """A file's place as seen from a folder, so that both may be moved together."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(path.resolve())
 
 
 def origin_of(path: Path, model: Model, *, pixel_size_nm: float | None) -> dict[str, Any]:
@@ -166,7 +175,7 @@ def _measure(
     }
     done = {
         **origin,
-        "path": str(picture.path.resolve()),
+        "path": _relative(picture.path, folder),
         "scale": scale,
         "row": row,
         "instrument": metadata.instrument(picture.path),
