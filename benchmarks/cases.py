@@ -27,7 +27,8 @@ def configure(kind: str, variant: str, changes: dict[str, Any] | None = None) ->
     variants.lay(config, variant, {})
     section = config[SECTIONS[kind]]
     if kind == "segmenter":
-        section.outputs = 3 if section.target == "instances" else 1
+        with section.unlocked():
+            section.outputs = 3 if section.target == "instances" else 1
     section.update(changes or {})
     return section
 

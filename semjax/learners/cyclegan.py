@@ -153,15 +153,15 @@ def cyclegan(
     def step(state: State, batch: dict[str, jax.Array], key: jax.Array):
         images, masks = batch["images"], batch["masks"]
         n = images.shape[0]
-        names = ("mask", "fake_mask", "d", "d2", "p", "p2", "g", "g2")
-        keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
+        keys = dict(zip(("g", "g2", "d", "d2", "p", "p2"), jax.random.split(key, 6), strict=True))
 
-        def drown(x, name):
+        def drown(x, number):
             if mask_noise == 0:
                 return x
-            return x + mask_noise * jax.random.normal(keys[name], x.shape, x.dtype)
+            noise_key = jax.random.fold_in(key, number)
+            return x + mask_noise * jax.random.normal(noise_key, x.shape, x.dtype)
 
-        noisy_masks = drown(masks, "mask")
+        noisy_masks = drown(masks, 0)
 
         def generator_loss(generators):
             def image_of(x):
@@ -182,7 +182,7 @@ def cyclegan(
                 fake_images, fake_masks = image_of(noisy_masks), mask_of(images)
                 identity = jnp.zeros(())
             cycle_mask = losses.mean_absolute(mask_of(fake_images), masks)
-            cycle_image = losses.mean_absolute(image_of(drown(fake_masks, "fake_mask")), images)
+            cycle_image = losses.mean_absolute(image_of(drown(fake_masks, 1)), images)
             adversarial_image = losses.least_squares(
                 judge("image", state.discriminators["image"], fake_images, keys["g"]), real_target
             )

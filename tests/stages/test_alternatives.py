@@ -35,11 +35,15 @@ def test_outlines_need_no_training(method, copy):
 
 @pytest.mark.parametrize("name", ["shapes", "translate", "segment", "classify"])
 def test_samples_made_on_the_device(name, copy, monkeypatch):
-    def refuse(*args, **options):
-        raise AssertionError("the host makes samples")
+    training = batches.training
+
+    def at_the_end(*args, **options):
+        lines = (copy.stage(name) / "metrics.jsonl").read_text().splitlines()
+        assert len(lines) == len(before), "the host makes samples"
+        return training(*args, **options)  # for the statistics of batch norms
 
     before = (copy.stage(name) / "metrics.jsonl").read_text().splitlines()
-    monkeypatch.setattr(batches, "training", refuse)
+    monkeypatch.setattr(batches, "training", at_the_end)
     copy.run_alone(name, data__samples="device")
     after = (copy.stage(name) / "metrics.jsonl").read_text().splitlines()
     assert len(after) == len(before)
