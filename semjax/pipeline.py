@@ -16,11 +16,8 @@ from semjax import marks, messages, processes, validate, variants, versions, wor
 from semjax.workdir import Work
 
 STAGES = {name: f"semjax.stages.{name}" for name in workdir.STAGES}
-BY_HAND = (
-    "reviewed",
-    "particles.edited.csv",
-    "edits.json",
-)  # what a person leaves in a stage's folder
+# What a person leaves in a stage's folder.
+BY_HAND = ("reviewed", "particles.edited.csv", "edits.json")
 
 
 def run(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semjax import measured, tables
+from semjax import measured, models, tables
 from semjax.analysis import edited, editing
 from semjax.data import annotations, contrast, images
 from semjax.exports import fiji
@@ -89,6 +89,8 @@ class Review:
         if not path.is_file():
             raise ValueError(f"{self.out} holds no review (no review.json); rename that folder")
         state = read_json(path)
+        if state.get("particles") == models.checksum(self.folder / "particles.csv"):
+            state["images"] = self._fingerprints  # begun by a version that looked at all as one
         try:
             known, start = dict(state["images"]), str(state["at"])
             self._choices = {

@@ -115,7 +115,7 @@ def check(config: ConfigDict, work: Work, pictures: list[images.Micrograph]) -> 
             shown = ", ".join(strange[:5]) + (" and others" if len(strange) > 5 else "")
             logging.warning("config.data.%s: no image is named like %s", setting, shown)
         read_one = read_labels if setting == "truth" else read_classes
-        for name in known.keys() & files.keys():
+        for name in sorted(known.keys() & files.keys()):
             _check_square(files[name], known[name])
             read_one(files[name], known[name].image.shape)
 

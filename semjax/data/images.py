@@ -112,9 +112,9 @@ def read_image(path: str | Path, *, levels: bool = False) -> np.ndarray:
     brighter one is 1. Where `levels` are wanted, what is seen counts: a palette of greys gives
     these. In one of colours the indices are the levels if half of them stand for their own grey
     (instruments colour single levels to mark them) or if they rise with the brightness; otherwise
-    the luminance is. Colour gives the
-    luminance (float32), or the channel itself if all are equal; alpha is dropped. Of several pages
-    or channels the first is read. Black on white bilevel values are turned so that white is high.
+    the luminance is. Colour gives the luminance (float32), or the channel itself if all are equal;
+    alpha is dropped. Of several pages or channels the first is read. Black on white bilevel values
+    are turned so that white is high.
 
     Args:
       path: the file.

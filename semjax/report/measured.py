@@ -149,7 +149,7 @@ def write_edited(sample: Measured) -> None:
     edits = [{"sample": sample.name, **edit} for edit in sample.edits]
     made = {"format": 1, "samples": {sample.name: sample.sha256}, "edits": edits}
     if noted.is_file() and read_json(noted) != made:
-        day = datetime.fromtimestamp(noted.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%S")
+        day = datetime.fromtimestamp(noted.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%S.%f")
         earlier = noted.with_name(f"edits.{day}.json")
         noted.rename(earlier)
         logging.warning("%s: other edits were made before, they are now in %s", path, earlier.name)
