@@ -89,9 +89,9 @@ class Review:
         if not path.is_file():
             raise ValueError(f"{self.out} holds no review (no review.json); rename that folder")
         state = read_json(path)
-        if state.get("particles") == models.checksum(self.folder / "particles.csv"):
-            state["images"] = self._fingerprints  # begun by a version that looked at all as one
         try:
+            if state.get("particles") == models.checksum(self.folder / "particles.csv"):
+                state["images"] = self._fingerprints  # begun by a version that saw all as one
             known, start = dict(state["images"]), str(state["at"])
             self._choices = {
                 name: {int(number): bool(keep) for number, keep in choices.items()}

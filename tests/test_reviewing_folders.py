@@ -5,8 +5,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from semjax import models
 from semjax.data import contrast
 from semjax.reviewing import Review
+from semjax.workdir import read_json, write_json
 from tests.reviewed import ACROSS, edits, read, write
 
 
@@ -52,6 +54,20 @@ def test_images_may_join_a_review(folder):
     kept.loc[kept["image"] == "b", "kept"] = False  # measured again with another threshold
     kept.to_csv(folder / "particles.csv", index=False)
     with pytest.raises(ValueError, match=r"measured again after its review \(b\)"):
+        Review(folder)
+
+
+def test_a_review_by_the_version_before_goes_on(folder):
+    review = Review(folder)
+    edits(review)
+    path = review.out / "review.json"
+    state = read_json(path)
+    del state["images"]
+    sha256 = models.checksum(folder / "particles.csv")
+    write_json(path, state | {"format": 1, "particles": sha256})
+    assert Review(folder).counts() == review.counts()
+    write_json(path, state | {"format": 1, "particles": "0" * 64})
+    with pytest.raises(ValueError, match=r"review.json is damaged"):
         Review(folder)
 
 
