@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from semjax import inputs, networks, optimizers, processes, watch
 from semjax.data import augment, batches, resident
 from semjax.learners import wgan_gp
+from semjax.networks import norms
 from semjax.report import figures
 from semjax.synth import outlines as synth
 from semjax.training import fit
@@ -115,7 +116,14 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         sample=sample,
         watch=watch.wgan,
     )
-    return partial(draw, state)
+    # Their own: of those from the training, outlines come out too large or too small.
+    rng = np.random.default_rng([config.seed, 0])
+    latents = (
+        rng.standard_normal((c.batch_size, c.latent), dtype=np.float32)
+        for _ in range(norms.N_SETTLE)
+    )
+    settled = norms.settle(generator, state.generator, state.generator_stats, latents)
+    return partial(draw, state.replace(generator_stats=settled))
 
 
 def _draw_usable(config: ConfigDict, draw: Callable) -> np.ndarray:

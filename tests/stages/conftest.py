@@ -21,14 +21,15 @@ BOOK_KEEPING = ("done.json", "metrics.jsonl")  # hold times
 
 
 class Discs(nn.Module):
-    """Draws discs whose size depends on z."""
+    """Draws discs whose size depends on z, far from what norms expect before any training."""
 
     outline_px: int
     width: int
 
     @nn.compact
     def __call__(self, z, *, train=False):
-        size = nn.BatchNorm(use_running_average=not train)(nn.Dense(1)(z))
+        size = nn.Dense(1, bias_init=nn.initializers.constant(4.0))(z)
+        size = nn.BatchNorm(use_running_average=not train)(size)
         radius = self.outline_px * (0.25 + 0.05 * jnp.tanh(size))[..., None, None]
         axis = jnp.arange(self.outline_px) - self.outline_px / 2
         distance = jnp.hypot(axis[:, None], axis[None, :])

@@ -72,6 +72,10 @@ def test_masks_labels_and_tables_belong_together(finished):
     with np.load(finished.outlines) as stored:
         assert stored["outlines"].shape == (16, 64, 64)
         assert set(np.unique(stored["outlines"])) == {0, 1}
+        diameters = np.sqrt(4 / np.pi * stored["outlines"].sum(axis=(1, 2)))
+    # Discs by settled statistics; by those of a few steps all of them are 38 px wide.
+    assert diameters.mean() == pytest.approx(32, abs=2)
+    assert diameters.std() > 2
 
 
 def test_the_filter_takes_particles_away_and_renumbers_the_rest(finished):
