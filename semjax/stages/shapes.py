@@ -116,7 +116,7 @@ def _learn(config: ConfigDict, work: Work, given: np.ndarray) -> Callable:
         sample=sample,
         watch=watch.wgan,
     )
-    # Their own: of those from the training, outlines come out too large or too small.
+    # With the running statistics of a short training, outlines come out too large or too small.
     rng = np.random.default_rng([config.seed, 0])
     latents = (
         rng.standard_normal((c.batch_size, c.latent), dtype=np.float32)
