@@ -79,8 +79,9 @@ def choose_threshold(
     """The threshold whose kept particles have the sizes of all that ought to be measured.
 
     Near its maximum F1 is flat, and the best threshold favours large particles: small ones are
-    found less well and score less. So of all thresholds of a good F1 the one is taken with the
-    least Wasserstein distance between the sizes kept and those wanted.
+    found less well and score less. So of this one and all lower ones of a good F1 the one is taken
+    with the least Wasserstein distance between the sizes kept and those wanted. Above the best
+    they can only agree by accident, where large particles happen to score less, too.
 
     Args:
         probability: (N,) in [0, 1].
@@ -100,6 +101,7 @@ def choose_threshold(
     right = good[::-1].cumsum()[::-1]
     f1 = 2 * right / (np.arange(good.size, 0, -1) + good.sum())
     cuts = np.flatnonzero(np.diff(value, prepend=-1.0) > 0)
+    cuts = cuts[: f1[cuts].argmax() + 1]
     cuts = cuts[f1[cuts] >= f1[cuts].max() - AS_GOOD]
     left = sizes[order]
     best = min(cuts, key=lambda cut: wasserstein_distance(left[cut:], wanted))

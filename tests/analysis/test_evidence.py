@@ -77,7 +77,9 @@ def test_of_thresholds_of_a_good_f1_the_sizes_decide(seed):
     enough = best_f1(chance, good) - evidence.AS_GOOD
     assert f1(chance >= threshold, good) >= enough
     distance = wasserstein_distance(sizes[chance >= threshold], wanted)
-    equals = [t for t in chance if f1(chance >= t, good) >= enough]
+    best = max(np.unique(chance), key=lambda t: f1(chance >= t, good))
+    assert threshold <= best
+    equals = [t for t in chance[chance <= best] if f1(chance >= t, good) >= enough]
     assert all(wasserstein_distance(sizes[chance >= t], wanted) >= distance for t in equals)
 
 
@@ -89,6 +91,17 @@ def test_the_threshold_falls_where_small_particles_score_less():
     best = max(chance, key=lambda t: f1(chance >= t, good))
     kept = sizes[chance >= fair].mean() / sizes[good].mean()
     assert abs(kept - 1) < abs(sizes[chance >= best].mean() / sizes[good].mean() - 1)
+
+
+def test_the_threshold_never_rises_above_the_best_f1_for_the_sizes():
+    # The good ones that score least are the large ones: to drop them too gives the sizes wanted.
+    chance = np.linspace(0.01, 0.99, 99)
+    good = chance > 0.5
+    sizes = np.where(chance > 0.55, 20.0, 40.0)
+    wanted = np.full(50, 20.0)
+    threshold = evidence.choose_threshold(chance, good, sizes, wanted)
+    assert f1(chance >= 0.55, good) >= 1 - evidence.AS_GOOD  # such a one was to be had
+    assert threshold == pytest.approx(0.505, abs=0.006)
 
 
 def test_the_threshold_parts_no_equal_scores_and_lies_between():
